@@ -1,0 +1,63 @@
+"""site.yaml: what is true for every tenant."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from config.models.base import Account, Declared
+
+IPNetwork = IPv4Network | IPv6Network
+
+
+class ClusterNetworks(Declared):
+    """Address ranges that the cluster itself uses; no tenant address may lie in them."""
+
+    pods: tuple[IPNetwork, ...] = ()
+    """Pod CIDRs, e.g. 10.244.0.0/16."""
+    services: tuple[IPNetwork, ...] = ()
+    """Service CIDRs, e.g. 10.96.0.0/12."""
+    nodes: tuple[IPNetwork, ...] = ()
+    """Networks of the nodes, e.g. 192.0.2.0/24."""
+
+
+class Addons(Declared):
+    """Which add-ons the cluster has. With none of them a tenant still works from built-in objects."""
+
+    capsule: bool = False
+    """Capsule (capsule.clastix.io/v1beta2): a Tenant object a tenant."""
+    metallb: bool = False
+    """MetalLB (metallb.io/v1beta1): LoadBalancer addresses of the tenant's networks."""
+    egressgateway: bool = False
+    """egressgateway (egressgateway.spidernet.io/v1beta1): the tenant's own source addresses."""
+    cilium: bool = False
+    """Cilium (cilium.io/v2): the hard wall between tenants as CiliumClusterwideNetworkPolicy."""
+
+
+class Authentication(Declared):
+    """How people sign in."""
+
+    method: Literal["local"] = "local"
+    """local: accounts of this hub with hashed passwords. (SAML, OIDC and LDAP come with the sign-in issue.)"""
+
+
+class Site(Declared):
+    """The whole of site.yaml; every field has a default that works on a laptop."""
+
+    title: Annotated[str, StringConstraints(min_length=1, max_length=60)] = "TenantHub"
+    """The name at the top of every page."""
+    label_domain: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")] = (
+        "edge.kudpc.kyoto-u.ac.jp"
+    )
+    """DNS domain in front of every label and annotation key that TenantHub sets."""
+    contact: Annotated[str, StringConstraints(max_length=200)] = ""
+    """Whom people ask for help, an address or a URL; crawls name it in their user agent."""
+    operators: tuple[Account, ...] = ()
+    """Accounts that administer the hub itself."""
+    authentication: Authentication = Authentication()
+    cluster: ClusterNetworks = ClusterNetworks()
+    addons: Addons = Addons()
+    image_registries: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(default=())
+    """Registries that images may come from, e.g. registry.example.org/research; empty: any."""
