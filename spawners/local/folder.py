@@ -1,0 +1,96 @@
+"""The folder of one workload on this machine: which file is where, and who writes it.
+
+    record.json      the spawner (hub process) alone: Record
+    plan.json        the spawner, before a start: LocalPlan
+    secrets/         0700; password and rclone.conf, 0600, written by the spawner before a start
+    settings.json    the spawner, for direct and keep
+    keeper.json      the keeper alone: KeeperState
+    keeper.lock      flock held by the living keeper: never two
+    run-now          made by "run now" (then SIGUSR1 to the keeper), removed by the keeper
+    log.txt          output of the process (direct, keep) and the keeper's own lines
+    runs/<run id>/   run.json (keeper: Run), settings.json, log.txt, progress.json and result.json (the program)
+
+Every JSON file is replaced whole (images.lib.files.replace_json), so readers need no lock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from config.models import Declared
+from spawners.workload import Workload
+
+Phase = Literal["starting", "running", "stopped", "failed", "finished"]
+Outcome = Literal["running", "ok", "failed", "stopped", "time-limit", "skipped", "missed", "interrupted"]
+
+
+class ProcessRef(Declared):
+    """A process that cannot be mistaken for a later one with the same number."""
+
+    pid: int
+    created: float
+    """Start time as psutil tells it, seconds since the epoch."""
+
+
+class Record(Declared):
+    """What the hub knows of a workload, kept when the hub's database is lost."""
+
+    workload: Workload
+    wanted: Literal["running", "stopped"]
+    phase: Phase
+    reason: str = ""
+    """Why it failed, for people."""
+    changed: datetime
+    address: str | None = None
+    port: int | None = None
+    """Loopback port of an interactive process."""
+    process: ProcessRef | None = None
+    """The direct process, or the keeper."""
+
+
+class KeeperState(Declared):
+    """What the keeper knows."""
+
+    keeper: ProcessRef
+    child: ProcessRef | None = None
+    phase: Literal["starting", "running", "waiting", "backoff", "finished", "failed"]
+    message: str = ""
+    restarts: int = 0
+    next_run: datetime | None = None
+    current_run: str | None = None
+    updated: datetime
+
+
+class Run(Declared):
+    """One run of a scheduled or once-only workload."""
+
+    id: str
+    """UTC start, e.g. 20261121T101500Z (with -2 … where two would collide)."""
+    scheduled: datetime | None = None
+    """The time of the schedule it belongs to; none for run now."""
+    trigger: Literal["schedule", "manual", "catch-up", "retry"]
+    started: datetime | None = None
+    ended: datetime | None = None
+    outcome: Outcome
+    message: str = ""
+    counts: dict[str, Any] = {}  # noqa: RUF012  (pydantic copies it)
+    exit_code: int | None = None
+    process: ProcessRef | None = None
+
+
+class WorkloadFolder:
+    """Paths of one workload's folder; makes nothing by itself."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = path / "record.json"
+        self.plan = path / "plan.json"
+        self.secrets = path / "secrets"
+        self.settings = path / "settings.json"
+        self.keeper = path / "keeper.json"
+        self.lock = path / "keeper.lock"
+        self.run_now = path / "run-now"
+        self.log = path / "log.txt"
+        self.runs = path / "runs"
