@@ -1,4 +1,4 @@
-"""What a workload becomes on this machine: processes and files, as data. Pure; made by the kinds, carried out by local/."""
+"""What a workload becomes on this machine: processes and files, as data. Made by the kinds, carried out by local/."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from config.models import Site, Tenant
 from spawners.plan import LocalPlace, LocalPlan, Tools
@@ -22,12 +22,15 @@ class Options(BaseModel):
     """Base of every kind's options: frozen, unknown options refused.
 
     The form is made from the JSON schema of the subclass: title and description of each field, and
-    `json_schema_extra` with: "widget" (text, textarea, lines, number, select, checkbox, cron, timezone, folder, hidden), "group"
-    (heading; fields of group "More" are folded away), "placeholder", "unit", "source" ("remotes", "networks": the
-    tenant's own ones are the choices).
+    `json_schema_extra` with: "widget" (text, textarea, lines, number, select, checkbox, cron, timezone, folder),
+    "group" (heading; fields of group "More" are folded away), "placeholder", "unit", "labels" (texts of an enum's
+    values), "source" ("remotes", "networks": the tenant's own ones are the choices).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, str_strip_whitespace=True)
+
+    size: str | None = Field(default=None, title="Size")
+    """How much of a worker it gets; counts against the tenant's quota."""
 
 
 class Kind(ABC):
