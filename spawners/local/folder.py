@@ -5,6 +5,7 @@
     secrets/         0700; password and rclone.conf, 0600, written by the spawner before a start
     settings.json    the spawner, for direct and keep
     keeper.json      the keeper alone: KeeperState
+    schedule.json    the keeper alone: up to which time the schedule is dealt with; gone when people stop the workload
     keeper.lock      flock held by the living keeper: never two
     run-now          made by "run now" (then SIGUSR1 to the keeper), removed by the keeper
     log.txt          output of the process (direct, keep) and the keeper's own lines
@@ -20,18 +21,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from config.models import Declared
+from spawners.local.identity import ProcessRef
 from spawners.workload import Workload
+
+__all__ = ["KeeperState", "Outcome", "Phase", "ProcessRef", "Record", "Run", "WorkloadFolder"]
 
 Phase = Literal["starting", "running", "stopped", "failed", "finished"]
 Outcome = Literal["running", "ok", "failed", "stopped", "time-limit", "skipped", "missed", "interrupted"]
-
-
-class ProcessRef(Declared):
-    """A process that cannot be mistaken for a later one with the same number."""
-
-    pid: int
-    created: float
-    """Start time as psutil tells it, seconds since the epoch."""
 
 
 class Record(Declared):
@@ -55,7 +51,7 @@ class KeeperState(Declared):
 
     keeper: ProcessRef
     child: ProcessRef | None = None
-    phase: Literal["starting", "running", "waiting", "backoff", "finished", "failed"]
+    phase: Literal["starting", "running", "waiting", "backoff", "stopped", "finished", "failed"]
     message: str = ""
     restarts: int = 0
     next_run: datetime | None = None
@@ -90,6 +86,7 @@ class WorkloadFolder:
         self.secrets = path / "secrets"
         self.settings = path / "settings.json"
         self.keeper = path / "keeper.json"
+        self.schedule = path / "schedule.json"
         self.lock = path / "keeper.lock"
         self.run_now = path / "run-now"
         self.log = path / "log.txt"
