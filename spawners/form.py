@@ -51,7 +51,7 @@ def make_form(
     values: Mapping[str, Any] | None = None,
     violations: Iterable[Violation] = (),
 ) -> Form:
-    """The form, filled with *values* (what somebody typed) over the profile's defaults, with *violations* at their fields."""
+    """The form, filled with *values* (as typed) over the profile's defaults, with *violations* at their fields."""
     schema = kind.options.model_json_schema()
     values, wrong = values or {}, list(violations)
     shown = [

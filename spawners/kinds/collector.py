@@ -1,0 +1,116 @@
+"""FTP and explicit FTPS, SFTP or WebDAV into the tenant's object storage, for instruments that speak nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue
+
+from config.models import Site, Tenant
+from spawners.kinds.base import Kind, Options
+from spawners.kinds.remotes import Folder, RemoteName, remote_path, remote_violations
+from spawners.plan import LocalPlace, LocalPlan
+from spawners.refusal import Violation
+from spawners.workload import Workload
+
+PORTS = {"ftp": 2121, "ftps": 2121, "sftp": 2022, "webdav": 8080}
+"""Unprivileged, so that nothing runs as root; each collector has an address of its own, so they never collide."""
+PASSIVE_PORTS = (30000, 30049)
+LABELS: dict[str, JsonValue] = {
+    "ftp": "FTP (plain, FTPS offered)",
+    "ftps": "FTPS only (explicit TLS)",
+    "sftp": "SFTP",
+    "webdav": "WebDAV",
+}
+
+
+class CollectorOptions(Options):
+    """Where uploads go, and how the instrument speaks."""
+
+    remote: RemoteName = Field(title="Remote", json_schema_extra={"source": "remotes"})
+    """Object storage of the tenant that the files land in."""
+    folder: Folder = Field(
+        default="", title="Folder", json_schema_extra={"placeholder": "microscope/raw", "widget": "folder"}
+    )
+    """Folder in the bucket; empty: its top."""
+    protocol: Literal["ftp", "ftps", "sftp", "webdav"] = Field(
+        default="ftp", title="Protocol", json_schema_extra={"labels": LABELS}
+    )
+    """What the instrument speaks. Plain FTP sends the password unprotected: choose FTPS where the instrument can."""
+    username: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = Field(default="instrument", title="User")
+    """User name that the instrument signs in with; the password is generated and shown on the page."""
+    max_file_gib: Annotated[float, Field(gt=0, le=5000)] | None = Field(
+        default=None, title="Largest file", json_schema_extra={"unit": "GiB", "group": "More"}
+    )
+    """Uploads beyond it are refused; empty: no limit but the disk's."""
+    max_connections: Annotated[int, Field(ge=1, le=500)] = Field(
+        default=50, title="Connections at once", json_schema_extra={"group": "More"}
+    )
+    """Across all instruments."""
+    idle_timeout_s: Annotated[int, Field(ge=10, le=86400)] = Field(
+        default=300, title="Idle time-out", json_schema_extra={"unit": "s", "group": "More"}
+    )
+    """A connection silent for longer is closed."""
+    allow_download: bool = Field(default=False, title="Allow downloads", json_schema_extra={"group": "More"})
+    """Let the instrument read files back."""
+
+
+class CollectorKind(Kind):
+    """An address of the tenant's own that takes uploads."""
+
+    name = "collector"
+    title = "Instrument upload"
+    icon = "📡"
+    options = CollectorOptions
+    owners = frozenset({"tenant"})
+    needs_address = True
+    panels = ("address", "uploads", "log", "options")
+
+    def check(self, options: Mapping[str, Any], tenant: Tenant, site: Site) -> list[Violation]:
+        """The remote must be the tenant's."""
+        del site
+        return remote_violations(tenant, dict(options), "remote")
+
+    def endpoints(self, workload: Workload, tenant: Tenant, address: str | None) -> tuple[tuple[str, str], ...]:
+        """Address, port, user and where the files go."""
+        options = workload.options
+        protocol = options["protocol"]
+        rows = [
+            ("Protocol", str(LABELS[protocol])),
+            ("Address", address or "is being allocated"),
+            ("Port", str(PORTS[protocol])),
+            ("User", options["username"]),
+            ("Files go to", remote_path(tenant, options["remote"], options["folder"])),
+        ]
+        if protocol in ("ftp", "ftps"):
+            rows.append(("Passive ports", f"{PASSIVE_PORTS[0]}-{PASSIVE_PORTS[1]}"))
+        return tuple(rows)
+
+    def local(self, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace) -> LocalPlan:
+        """images.collector, kept running for ever at the allocated address."""
+        del site
+        options = workload.options
+        largest = options["max_file_gib"]
+        return LocalPlan(
+            mode="keep",
+            argv=(str(place.tools.python), "-P", "-m", "images.collector", "{settings}"),
+            settings={
+                "protocol": options["protocol"],
+                "address": place.address,
+                "port": PORTS[options["protocol"]],
+                "passive_ports": list(PASSIVE_PORTS),
+                "username": options["username"],
+                "password_file": str(place.password_file),
+                "rclone": str(place.tools.rclone),
+                "rclone_config": str(place.rclone_config),
+                "destination": remote_path(tenant, options["remote"], options["folder"]),
+                "state_dir": str(place.folder / "collector"),
+                "max_file_bytes": int(largest * 2**30) if largest else None,
+                "max_connections": options["max_connections"],
+                "idle_timeout_s": options["idle_timeout_s"],
+                "allow_download": options["allow_download"],
+            },
+            ready_file="collector/ready.json",
+            grace_s=30,
+        )

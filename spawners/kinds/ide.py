@@ -1,0 +1,44 @@
+"""VS Code in the browser (code-server) behind the hub's sign-in."""
+
+from __future__ import annotations
+
+from config.models import Site, Tenant
+from spawners.kinds.base import Kind, Options
+from spawners.plan import LocalPlace, LocalPlan, Tools
+from spawners.workload import Workload
+
+
+class IdeOptions(Options):
+    """Nothing beyond the size."""
+
+
+class IdeKind(Kind):
+    """code-server; terminals and the jobs in them count as activity."""
+
+    name = "ide"
+    title = "VS Code"
+    icon = "🧑‍💻"
+    options = IdeOptions
+    owners = frozenset({"person"})
+    interactive = True
+    panels = ("open", "progress", "log", "options")
+
+    def missing(self, tools: Tools) -> str | None:
+        """code-server is not among the Python packages; it is installed apart."""
+        if tools.code_server is None:
+            return "code-server is not installed on this machine: run `make code-server`, or put it on the PATH"
+        return None
+
+    def local(self, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace) -> LocalPlan:
+        """The launcher of images.ide around code-server."""
+        del tenant, site, workload
+        return LocalPlan(
+            mode="direct",
+            argv=(str(place.tools.python), "-P", "-m", "images.ide", "{settings}"),
+            settings={
+                "code_server": str(place.tools.code_server),
+                "folder": str(place.home),
+                "state_dir": str(place.folder / "ide"),
+            },
+            grace_s=10,
+        )

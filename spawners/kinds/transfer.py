@@ -1,0 +1,162 @@
+"""A copy between two places, by rclone or rsync, with a dry run and checks where wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from config.models import Site, Tenant
+from spawners.kinds.base import Kind, Options
+from spawners.kinds.remotes import clean_folder, remote_path, remote_violations
+from spawners.plan import LocalPlace, LocalPlan
+from spawners.refusal import Violation
+from spawners.workload import Workload
+
+Place = Annotated[str, Field(min_length=1, max_length=500)]
+Patterns = Annotated[tuple[str, ...], Field(max_length=100)]
+HERE = "shared"
+"""Stands for the tenant's shared folder, in front of the colon where a remote's name would be."""
+
+
+class TransferOptions(Options):
+    """From where to where, what, and how carefully."""
+
+    source: Place = Field(title="Source", json_schema_extra={"placeholder": "data:microscope/raw"})
+    """remote:folder for object storage of the tenant, shared:folder for the tenant's shared folder."""
+    destination: Place = Field(title="Destination", json_schema_extra={"placeholder": "shared:copies"})
+    """The same forms as the source."""
+    tool: Literal["rclone", "rsync"] = Field(
+        default="rclone",
+        title="Tool",
+        json_schema_extra={"labels": {"rclone": "rclone", "rsync": "rsync (between shared folders)"}},
+    )
+    """rclone reaches object storage; rsync copies parts of changed files."""
+    mode: Literal["copy", "sync", "move"] = Field(
+        default="copy",
+        title="What to do",
+        json_schema_extra={
+            "labels": {
+                "copy": "Copy: add and replace, delete nothing",
+                "sync": "Sync: make the destination the same, DELETING what the source does not have",
+                "move": "Move: copy, then delete from the source",
+            }
+        },
+    )
+    """Copy never deletes."""
+    dry_run: Literal["no", "first", "only"] = Field(
+        default="no",
+        title="Dry run",
+        json_schema_extra={
+            "labels": {
+                "no": "No, begin at once",
+                "first": "First a dry run, then the real one",
+                "only": "Only a dry run",
+            }
+        },
+    )
+    """A dry run lists what would be done."""
+    checksum: bool = Field(default=True, title="Compare checksums")
+    """Compare contents, not only size and time, and check every file afterwards."""
+    include: Patterns = Field(
+        default=(), title="Only files that match", json_schema_extra={"group": "More", "widget": "lines"}
+    )
+    """Patterns such as *.tif, one a line; empty: everything."""
+    exclude: Patterns = Field(
+        default=(), title="Never files that match", json_schema_extra={"group": "More", "widget": "lines"}
+    )
+    """Patterns, one a line."""
+    bandwidth_mib: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
+        default=None, title="Speed at most", json_schema_extra={"unit": "MiB/s", "group": "More"}
+    )
+    """Empty: as fast as it goes."""
+    max_delete: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, title="Delete at most", json_schema_extra={"unit": "files", "group": "More"}
+    )
+    """A sync that would delete more stops before it deletes."""
+    time_limit_min: Annotated[int, Field(ge=1, le=43_200)] = Field(
+        default=1440, title="Time limit", json_schema_extra={"unit": "min", "group": "More"}
+    )
+    """It is stopped after that; started again, it goes on where it was."""
+
+    @field_validator("source", "destination")
+    @classmethod
+    def _place(cls, place: str) -> str:
+        name, colon, folder = place.partition(":")
+        if not colon or not name:
+            raise ValueError(f"{place!r} is no place: write remote:folder or shared:folder")
+        return f"{name}:{clean_folder(folder)}"
+
+    @field_validator("destination")
+    @classmethod
+    def _elsewhere(cls, destination: str, info: ValidationInfo) -> str:
+        if destination == info.data.get("source"):
+            raise ValueError("is the same place as the source")
+        return destination
+
+
+class TransferKind(Kind):
+    """One run to its end."""
+
+    name = "transfer"
+    title = "Transfer"
+    icon = "🚚"
+    options = TransferOptions
+    owners = frozenset({"tenant"})
+    panels = ("progress", "runs", "log", "options")
+
+    def check(self, options: Mapping[str, Any], tenant: Tenant, site: Site) -> list[Violation]:
+        """Both places must be the tenant's; rsync knows no object storage."""
+        del site
+        violations = []
+        for field in ("source", "destination"):
+            name = str(options[field]).partition(":")[0]
+            if name == HERE:
+                continue
+            if options["tool"] == "rsync":
+                violations.append(Violation(field, "rsync copies between shared folders; choose rclone for a remote"))
+            else:
+                violations += [Violation(field, v.message) for v in remote_violations(tenant, {field: name}, field)]
+        return violations
+
+    def endpoints(self, workload: Workload, tenant: Tenant, address: str | None) -> tuple[tuple[str, str], ...]:
+        """From where to where."""
+        del tenant, address
+        return (("From", workload.options["source"]), ("To", workload.options["destination"]))
+
+    def local(self, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace) -> LocalPlan:
+        """One run of images.transfer."""
+        del site
+        options = workload.options
+        speed = options["bandwidth_mib"]
+        return LocalPlan(
+            mode="once",
+            argv=(str(place.tools.python), "-P", "-m", "images.transfer", "{settings}"),
+            settings={
+                "tool": options["tool"],
+                "rclone": str(place.tools.rclone),
+                "rclone_config": str(place.rclone_config),
+                "source": _resolved(tenant, place, options["source"]),
+                "destination": _resolved(tenant, place, options["destination"]),
+                "folders": [str(place.shared_folder)] if place.shared_folder else [],
+                "mode": options["mode"],
+                "include": list(options["include"]),
+                "exclude": list(options["exclude"]),
+                "dry_run": options["dry_run"],
+                "checksum": options["checksum"],
+                "bandwidth_bps": int(speed * 2**20) if speed else None,
+                "max_delete": options["max_delete"],
+                "time_limit_s": options["time_limit_min"] * 60,
+            },
+            time_limit_s=options["time_limit_min"] * 60 + 120,
+            grace_s=30,
+        )
+
+
+def _resolved(tenant: Tenant, place: LocalPlace, text: str) -> str:
+    """The program's own form of a place: a path below the shared folder, or rclone's remote path."""
+    name, _, folder = text.partition(":")
+    if name == HERE:
+        return str((place.shared_folder or place.folder) / clean_folder(folder))
+    return remote_path(tenant, name, clean_folder(folder))
