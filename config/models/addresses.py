@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 IPAddress = IPv4Address | IPv6Address
+
+
+def parse_network(text: Any) -> IPv4Network | IPv6Network:
+    """Read "192.0.2.0/24" or "2001:db8::/64"; ValueError says what would be right."""
+    if isinstance(text, IPv4Network | IPv6Network):
+        return text
+    hint = "write an address and a prefix length, e.g. 192.0.2.0/24"
+    if not isinstance(text, str) or "/" not in text or "%" in text:
+        # ipaddress itself would read 10 as 0.0.0.10/32.
+        raise ValueError(f"{text!r} is not a subnet; {hint}")
+    try:
+        loose = ip_network(text.strip(), strict=False)
+    except ValueError as error:
+        raise ValueError(f"{error}; {hint}") from None
+    if str(loose.network_address) != str(ip_address(text.strip().partition("/")[0])):
+        raise ValueError(f"{text} is an address in a subnet, not the subnet; write {loose}")
+    return loose
+
+
+IPNetwork = Annotated[
+    IPv4Network | IPv6Network,
+    PlainValidator(parse_network),
+    WithJsonSchema({"type": "string", "examples": ["192.0.2.0/24", "2001:db8:0:1::/64"]}),
+]
 
 
 class AddressRange:
@@ -39,6 +63,8 @@ class AddressRange:
         if isinstance(text, AddressRange):
             return text
         hint = "write an address, a range first-last, or a CIDR, e.g. 192.0.2.10-192.0.2.19"
+        if "%" in str(text):
+            raise ValueError(f"{text} names a zone; {hint}")
         try:
             first, dash, last = str(text).strip().partition("-")
             if dash:

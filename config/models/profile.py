@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from config.models.base import Declared, Name
+from config.models.base import Declared, Name, pattern
 from config.models.quantity import Cpu, Memory
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=80)]
-Option = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Option = Annotated[
+    str, pattern(r"^[a-z][a-z0-9_]*$", "the name of an option: lower-case letters, digits and _", max_length=40)
+]
 """Name of an option of the profile's kind."""
 
 
@@ -18,6 +20,7 @@ class Size(Declared):
     """How much of a worker a workload gets, as declared (limits, not use)."""
 
     name: Name
+    """Unique in the profile, e.g. small."""
     title: Annotated[str, StringConstraints(max_length=80)] = ""
     """Shown in the form; default: the name with CPU and memory."""
     cpu: Cpu
@@ -39,20 +42,29 @@ class Profile(Declared):
     """One card: a kind with its image, sizes and the options that are preset, locked or hidden."""
 
     name: Name
+    """Unique in the site; what tenants and user_options call it."""
     kind: Name
     """notebook, ide, collector, crawler, transfer, app, or a kind that the site added."""
     title: Title
+    """The heading of the card."""
     description: Annotated[str, StringConstraints(max_length=400)] = ""
+    """What it is for, in a sentence or two."""
     icon: Annotated[str, StringConstraints(max_length=8)] = ""
     """One emoji; default: the kind's."""
     image: (
         Annotated[
-            str, StringConstraints(pattern=r"^[^\s:@/]+(:\d+)?(/[^\s:@]+)*(:[\w][\w.-]*)?(@sha256:[0-9a-f]{64})?$")
+            str,
+            pattern(
+                r"^[^\s:@/]+(:\d+)?(/[^\s:@]+)*(:[\w][\w.-]*)?(@sha256:[0-9a-f]{64})?$",
+                "an image by tag or digest, e.g. registry.example.org/lab/tool:1.2",
+                max_length=400,
+            ),
         ]
         | None
     ) = None
     """Image by digest or tag (Kubernetes only); default: the kind's own image of this release."""
     sizes: Annotated[tuple[Size, ...], Field(min_length=1, max_length=12)]
+    """What a person may choose from, 1 to 12."""
     default_size: Name | None = None
     """Which size is chosen unless the person chooses; default: the first."""
     defaults: dict[Option, Any] = Field(default_factory=dict)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from config.models.base import Account, Declared
-
-IPNetwork = IPv4Network | IPv6Network
+from config.models.addresses import IPNetwork
+from config.models.base import Account, Declared, pattern
 
 
 class ClusterNetworks(Declared):
@@ -48,16 +46,24 @@ class Site(Declared):
 
     title: Annotated[str, StringConstraints(min_length=1, max_length=60)] = "TenantHub"
     """The name at the top of every page."""
-    label_domain: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")] = (
-        "edge.kudpc.kyoto-u.ac.jp"
-    )
+    label_domain: Annotated[
+        str,
+        pattern(
+            r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$",
+            "a DNS domain of yours in lower case, e.g. edge.example.org",
+            max_length=200,
+        ),
+    ] = "edge.kudpc.kyoto-u.ac.jp"
     """DNS domain in front of every label and annotation key that TenantHub sets."""
     contact: Annotated[str, StringConstraints(max_length=200)] = ""
     """Whom people ask for help, an address or a URL; crawls name it in their user agent."""
     operators: tuple[Account, ...] = ()
     """Accounts that administer the hub itself."""
     authentication: Authentication = Authentication()
+    """How people sign in."""
     cluster: ClusterNetworks = ClusterNetworks()
+    """Address ranges of the cluster itself."""
     addons: Addons = Addons()
+    """Which add-ons the cluster has."""
     image_registries: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(default=())
     """Registries that images may come from, e.g. registry.example.org/research; empty: any."""

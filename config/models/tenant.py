@@ -8,22 +8,34 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from config.models.addresses import AddressRange
-from config.models.base import Account, Declared, Name
+from config.models.addresses import AddressRange, IPNetwork
+from config.models.base import Account, Declared, Name, pattern
 from config.models.quantity import Cpu, Memory
-from config.models.site import IPNetwork
 
 TenantName = Annotated[Name, StringConstraints(max_length=20)]
 """Shorter than other names: `tenant-<name>` and namespaces are made from it."""
-Node = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
-LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$", max_length=63)]
+Node = Annotated[
+    str,
+    pattern(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a node's name as `kubectl get nodes` shows it", max_length=253),
+]
+LabelValue = Annotated[
+    str,
+    pattern(
+        r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$",
+        "a label's value: letters, digits and . _ - inside",
+        max_length=63,
+    ),
+]
+Title = Annotated[str, StringConstraints(max_length=80)]
 
 
 class IdentityGroups(Declared):
     """Groups of the identity provider whose people belong to the tenant."""
 
     admins: tuple[str, ...] = ()
+    """Groups whose people administer the tenant."""
     members: tuple[str, ...] = ()
+    """Groups whose people are members."""
 
 
 class Workers(Declared):
@@ -43,10 +55,15 @@ class Network(Declared):
     """A lab network (VLAN) of the tenant with the addresses that are the tenant's own in it."""
 
     name: Name
-    title: Annotated[str, StringConstraints(max_length=80)] = ""
+    """Unique in the tenant, e.g. lab-a."""
+    title: Title = ""
+    """What people call it; default: the name."""
     vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
     """VLAN id (IEEE 802.1Q); none on a laptop."""
-    interface: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@-]{1,15}$")] | None = None
+    interface: (
+        Annotated[str, pattern(r"^[A-Za-z0-9_.@-]{1,15}$", "a network interface of 1 to 15 characters, e.g. eth1.101")]
+        | None
+    ) = None
     """Network interface on the gateway nodes that is in the VLAN."""
     gateway_nodes: tuple[Node, ...] = ()
     """Nodes that are in the VLAN: they announce LoadBalancer addresses and carry egress."""
@@ -67,8 +84,11 @@ class Quota(Declared):
     """What all running workloads of the tenant may take together, counted as declared by their sizes."""
 
     workloads: Annotated[int, Field(ge=1, le=10000)] = 20
+    """How many may run at once."""
     cpu: Cpu = 16.0
+    """CPUs of all of them together."""
     memory: Memory = 64 * 2**30
+    """Memory of all of them together."""
 
 
 _SECRET_WORDS = ("secret", "pass", "token", "key", "credential")
@@ -85,13 +105,25 @@ class Remote(Declared):
     """Object storage of the tenant. Credentials only by reference."""
 
     name: Name
-    title: Annotated[str, StringConstraints(max_length=80)] = ""
+    """Unique in the tenant, e.g. data."""
+    title: Title = ""
+    """What people call it; default: the name."""
     type: Literal["builtin", "s3", "swift", "azureblob", "google cloud storage", "b2", "webdav", "sftp"]
     """rclone's backend; builtin: the object store that comes with the embedded hub."""
-    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    bucket: Annotated[
+        str,
+        pattern(
+            r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+            "a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens",
+        ),
+    ]
     """Bucket (or container, or top folder) that is the tenant's."""
     options: Annotated[
-        dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], str], AfterValidator(_no_secrets)
+        dict[
+            Annotated[str, pattern(r"^[a-z][a-z0-9_]*$", "the name of an option: lower-case letters, digits and _")],
+            Annotated[str, pattern(r"^[^\r\n]*$", "text of one line", max_length=1000)],
+        ],
+        AfterValidator(_no_secrets),
     ] = Field(default_factory=dict)
     """rclone options of the backend, e.g. provider, endpoint, region (see rclone's page on the backend)."""
     credentials: Name | None = None
@@ -102,16 +134,25 @@ class Tenant(Declared):
     """The whole of one tenant file."""
 
     name: TenantName
-    title: Annotated[str, StringConstraints(max_length=80)] = ""
+    """Unique in the site, and the name of its file: physics is declared in tenants/physics.yaml."""
+    title: Title = ""
+    """What people call it; default: the name."""
     admins: tuple[Account, ...] = ()
+    """Accounts that administer the tenant; they may do all that members may."""
     members: tuple[Account, ...] = ()
+    """Accounts that work in it."""
     groups: IdentityGroups = IdentityGroups()
+    """Groups of the identity provider whose people belong to it too."""
     workers: Workers = Workers()
+    """The nodes that its Pods run on."""
     networks: tuple[Network, ...] = ()
+    """Its lab networks; the first is the one that is used unless a profile names another."""
     quota: Quota = Quota()
+    """What its running workloads may take together."""
     profiles: tuple[Name, ...] = ()
     """Profiles that the tenant may use."""
     remotes: tuple[Remote, ...] = ()
+    """Its object storage."""
 
     @property
     def account(self) -> str:
