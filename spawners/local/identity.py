@@ -1,8 +1,8 @@
 """Which process is which: by number and start, so that a reused number is never taken for the old process.
 
-On Linux straight from /proc, without psutil: psutil counts create_time() from the boot time, which the kernel moves when the
-wall clock is set (btime in /proc/stat), so one process would look like another after an NTP step; and psutil costs 6 MB in
-each keeper.
+On Linux straight from /proc, without psutil: psutil counts create_time() from the boot time, which the kernel moves
+when the wall clock is set (btime in /proc/stat), so one process would look like another after an NTP step; and psutil
+costs 6 MB in each keeper.
 """
 
 from __future__ import annotations
