@@ -16,17 +16,21 @@ Said = tuple[str, str]
 
 
 def path_of(error: ErrorDetails, data: Any) -> Path:
-    """Where in the file's *data* the error stands; steps that only pydantic knows (union arms, "[key]") are left out."""
+    """Where in the file's *data* the error stands, without steps that only pydantic knows (union arms, "[key]")."""
     path: list[str | int] = []
     for step in error["loc"]:
-        if (isinstance(data, Mapping) and step in data) or (
-            isinstance(data, list) and isinstance(step, int) and step < len(data)
-        ):
+        inside: dict[Any, Any] = dict(enumerate(data)) if isinstance(data, list) else data
+        if isinstance(inside, dict) and step in inside:
             path.append(step)
-            data = data[step]
+            data = inside[step]
         elif error["type"] == "missing" and step == error["loc"][-1]:
             path.append(step)
     return tuple(path)
+
+
+def is_follow_on(error: ErrorDetails) -> bool:
+    """Whether the error only follows from another: pydantic counts a list's right items when it tells it too short."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def explain(error: ErrorDetails, model: type[BaseModel]) -> Said:

@@ -1,4 +1,4 @@
-"""The files of a world: which ones count, and their bytes. Nothing is understood here, and every surprise is a Problem."""
+"""The files of a world: which ones count, and their bytes. Every surprise is a Problem; nothing is parsed."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def _member(entry: os.DirEntry[str], name: str, problems: list[Problem]) -> Iter
         right = Path(entry.name).stem + ".yaml"
         problems.append(Problem(name, 0, "", "only names that end in .yaml are read", f"rename it to {right}"))
     else:
-        problems.append(
-            Problem(name, 0, "", "this is no .yaml file", "move it elsewhere, or rename it to end in .yaml")
-        )
+        problems.append(Problem(name, 0, "", "this is no .yaml file", "move it away, or rename it to end in .yaml"))
 
 
 def _file(entry: os.DirEntry[str], name: str, problems: list[Problem]) -> Iterator[WorldFile]:
@@ -113,9 +111,7 @@ def _file(entry: os.DirEntry[str], name: str, problems: list[Problem]) -> Iterat
         return
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
-        problems.append(
-            Problem(name, 0, "", f"this is {kind}", "put one file a tenant or profile here, without folders")
-        )
+        problems.append(Problem(name, 0, "", f"this is {kind}", "put one file a tenant or profile here"))
         return
     stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
     yield WorldFile(name, Path(entry.path), found.st_size, stamp)

@@ -1,8 +1,8 @@
 """YAML text into plain data with the line of everything: a small, bounded part of YAML 1.2.
 
-Only `true` and `false` are booleans (`no`, `on`, `yes` stay text), numbers are decimal, 0x or 0o (no sexagesimals, and a leading
-zero makes text of it: user numbers keep their zeros), dates stay text. Duplicate keys, unknown tags, merge keys and
-oversized documents are problems. Nothing is ever constructed but dict, list, str, int, float, bool and None.
+Only `true` and `false` are booleans (`no`, `on`, `yes` stay text), numbers are decimal, 0x or 0o (no sexagesimals, and
+a leading zero makes text of it: user numbers keep their zeros), dates stay text. Duplicate keys, unknown tags, merge
+keys and oversized documents are problems. Nothing is ever constructed but dict, list, str, int, float, bool and None.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _PureLoader(_Resolver, Reader, Scanner, Parser, Composer):
 
 _Loader: Any = _PureLoader
 if yaml.__with_libyaml__:
-    from yaml.cyaml import CParser
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave it out of __all__
 
     class _CLoader(_Resolver, CParser):
         pass
@@ -115,9 +115,10 @@ def compose(text: str) -> tuple[Node | None, ...]:
 def _refuse_deep(text: str) -> None:
     """RecursionError where *text* nests deeper than MAX_DEPTH.
 
-    The C composer calls itself for each level and takes the whole process down (a segmentation fault, measured with a quarter of
-    a million brackets), so this has to be known before it runs. No level can open without a bracket, or a column of
-    indentation: few of both settle it, and only a suspicious text is walked event by event, which needs no stack.
+    The C composer calls itself for each level and takes the whole process down (a segmentation fault, measured with a
+    quarter of a million brackets), so this has to be known before it runs. No level can open without a bracket, or a
+    column of indentation: few of both settle it, and only a suspicious text is walked event by event, which needs no
+    stack.
     """
     brackets = text.count("[") + text.count("{")
     if brackets <= _SAFE and max(map(len, text.splitlines()), default=0) <= _SAFE:
@@ -230,7 +231,7 @@ def _plain(tag: str, text: str) -> Any:
 
 
 def construct(nodes: Sequence[Node | None]) -> tuple[list[Any], list[Fault]]:
-    """Plain data of each document, and the faults found in building it; what is at fault is left out or kept as text."""
+    """Plain data of each document, and the faults found in building it; what is at fault is left out or text."""
     construction = _Construction()
     data = [None if node is None else construction.value(node, ()) for node in nodes]
     return data, construction.faults
@@ -248,7 +249,7 @@ def line_of(node: Node) -> int:
 
 
 def lines_along(node: Node | None, path: Path) -> Iterator[int]:
-    """The line of the document, then of each step of *path* as far as it is there: of the key, or of the list's item."""
+    """The line of the document, then of each step of *path* (its key, or the list's item) as far as it is there."""
     yield 1 if node is None else line_of(node)
     for step in path:
         found = _step(node, step)

@@ -74,7 +74,7 @@ class AddressRange:
                 return cls(network.network_address, network.broadcast_address)
             return cls(ip_address(first), ip_address(first))
         except ValueError as error:
-            raise ValueError(f"{error}; {hint}") from None
+            raise ValueError(str(error) if "; " in str(error) else f"{error}; {hint}") from None
 
     def __contains__(self, address: IPAddress) -> bool:
         """Whether *address* lies in the range; never for the other family."""

@@ -27,7 +27,7 @@ Name = Annotated[
         max_length=30,
     ),
 ]
-"""A name that is a DNS label (RFC 1123) and a JupyterHub 6 server name alike: 1-30 of a-z, 0-9, single hyphens, first a letter."""
+"""A DNS label (RFC 1123) and a JupyterHub 6 server name alike: 1-30 of a-z, 0-9, single hyphens, first a letter."""
 
 Account = Annotated[
     str,
