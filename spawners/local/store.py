@@ -39,6 +39,13 @@ class Store:
             if record is not None:
                 yield record
 
+    def find(self, owner: str, name: str) -> Record | None:
+        """The record of a named server: the newest, should the name have been used in two tenants."""
+        found = [
+            _read(WorkloadFolder(path.parent)) for path in self.state.workloads.glob(f"*/{owner}/{name}/record.json")
+        ]
+        return max((record for record in found if record), key=lambda record: record.changed, default=None)
+
     def save(self, record: Record) -> None:
         """Replace the record of a workload, whole."""
         replace_json(self.folder(record.workload).record, record.model_dump(mode="json"))

@@ -1,0 +1,73 @@
+"""Local accounts with hashed, changeable passwords: jupyterhub-nativeauthenticator, without sign-up.
+
+The accounts are the people that the world names. Each gets a generated password, kept in a file of mode 0600 for
+whoever runs the hub; the database holds bcrypt hashes only.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+from nativeauthenticator import NativeAuthenticator
+from nativeauthenticator.orm import UserInfo
+from traitlets import Unicode
+
+from config.models import World
+from spawners.local.secrets import generate_password
+
+_UNUSED = ("/signup", "/authorize", "/discard", "/confirm")
+
+
+class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthenticator has no types
+    """NativeAuthenticator for declared accounts only."""
+
+    passwords_file = Unicode(help="File of mode 0600 that generated passwords are appended to").tag(config=True)
+
+    def validate_username(self, username: str) -> bool:
+        """Nobody signs in as a tenant's own account."""
+        return bool(super().validate_username(username)) and not username.startswith("tenant-")
+
+    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
+        """Sign in and change password; accounts come from the world's files, so there is no sign-up."""
+        handlers = super().get_handlers(app)
+        return [(path, handler) for path, handler in handlers if not path.startswith(_UNUSED)]
+
+    def add_accounts(self, world: World) -> list[str]:
+        """Give a password to everybody in *world* who has none yet; the names of the new accounts."""
+        people = set(world.site.operators)
+        for tenant in world.tenants.values():
+            people |= tenant.people
+        known = {info.username for info in self.db.query(UserInfo)}
+        new = sorted(name for name in people if name not in known and self.validate_username(name))
+        kept = self._kept()
+        for name in new:
+            # A lost database makes the account again with the password that its owner was told.
+            password = kept.get(name) or generate_password()
+            if name not in kept:
+                self._keep(name, password)
+            hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt())
+            self.db.add(UserInfo(username=name, password=hashed, is_authorized=True))
+        self.db.commit()
+        return new
+
+    def _kept(self) -> dict[str, str]:
+        try:
+            lines = Path(self.passwords_file).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return {}
+        pairs = (line.split() for line in lines if line and not line.startswith("#"))
+        return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+    def _keep(self, name: str, password: str) -> None:
+        path = Path(self.passwords_file)
+        new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
+            if new:
+                stream.write(
+                    "# First passwords of the accounts of this hub. Change yours on the page Change password.\n"
+                )
+            stream.write(f"{name:<30} {password}\n")

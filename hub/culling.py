@@ -1,0 +1,64 @@
+"""When an idle server is stopped: the profile's rule, decided in jupyterhub-idle-culler's cull_arbiter_hook.
+
+Run as the culler's configuration file; what counts as activity is reported by the servers (docs/activity.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from config.models import IdleRule, World
+from spawners.kinds.base import Kind
+
+
+def rule_of(world: World, kinds: Mapping[str, Kind], server: Mapping[str, Any]) -> IdleRule | None:
+    """The idle rule of a server as the hub's API shows it; None for one that is never stopped by itself.
+
+    What the tenant owns runs unattended, and a server whose profile is gone is left to people.
+    """
+    options = server.get("user_options") or {}
+    owner = str(server.get("full_name", "")).partition("/")[0]
+    profile = world.profiles.get(str(options.get("profile")))
+    if world.tenant_of_account(owner) or owner.startswith("tenant-") or profile is None:
+        return None
+    kind = kinds.get(profile.kind)
+    if kind is None or not kind.interactive:
+        return None
+    return profile.idle or IdleRule()
+
+
+def should_stop(
+    world: World,
+    kinds: Mapping[str, Kind],
+    server: Mapping[str, Any],
+    inactive: timedelta | None,
+    now: datetime,
+) -> bool:
+    """Whether the culler may stop *server* that was *inactive* for so long."""
+    rule = rule_of(world, kinds, server)
+    if rule is None:
+        return False
+    if inactive is not None and inactive.total_seconds() >= rule.stop_after_s:
+        return True
+    started = server.get("started")
+    if rule.max_age_s is None or not started:
+        return False
+    return (now - datetime.fromisoformat(str(started).replace("Z", "+00:00"))).total_seconds() >= rule.max_age_s
+
+
+def configure(c: Any) -> None:
+    """Set up the culler: called by hub/culler_config.py."""
+    from pathlib import Path
+
+    from spawners.local.site import LocalSite
+
+    site = LocalSite(Path(os.environ["TENANTHUB_CONFIG"]), Path(os.environ["TENANTHUB_STATE"]))
+
+    def arbiter(*, inactive: timedelta | None, server: Mapping[str, Any], **_: Any) -> bool:
+        return should_stop(site.world(), site.kinds, server, inactive, datetime.now(UTC))
+
+    c.IdleCuller.cull_arbiter_hook = arbiter
+    c.IdleCuller.cull_every = int(os.environ.get("TENANTHUB_CULL_EVERY_S", "60"))

@@ -1,0 +1,57 @@
+"""The embedded object store: `rclone serve s3` on the state folder, one root a tenant, kept running by a keeper.
+
+It outlives the hub like any unattended workload, because collectors and crawls write to it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from spawners.local.runs import start_keeper
+
+from config.models import World
+from hub.embedded.settings import Embedded
+from images.lib.files import replace_json
+from spawners.local.folder import ProcessRef, WorkloadFolder
+from spawners.local.secrets import builtin_keys
+from spawners.plan import LocalPlan, Tools
+
+AUTH = "objectstore-auth"
+PROGRAM = Path(__file__).with_name("objectstore_auth.py")
+
+
+def start_objectstore(settings: Embedded, tools: Tools) -> ProcessRef:
+    """Start the object store, or find it running. process.ProcessStartError when it cannot be started."""
+    folder = WorkloadFolder(settings.state.root / "objectstore-run")
+    folder.path.mkdir(mode=0o700, exist_ok=True)
+    _write_auth(settings.state.root / AUTH)
+    plan = LocalPlan(
+        mode="keep",
+        # rclone splits --auth-proxy at spaces, so it is called by a name without any, from its own folder.
+        argv=("/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "objectstore", str(settings.state.root),
+              str(tools.rclone), "serve", "s3", "--addr", f"127.0.0.1:{settings.ports['objectstore']}",
+              "--auth-proxy", f"./{AUTH}", "--config", os.devnull, "--dir-cache-time", "0s",
+              "--vfs-cache-mode", "off", "--log-level", "NOTICE"),
+        grace_s=10,
+    )  # fmt: skip
+    replace_json(folder.plan, plan.model_dump(mode="json"))
+    return start_keeper(folder, tools.python)
+
+
+def make_buckets(settings: Embedded, world: World) -> None:
+    """Make the bucket of every builtin remote, and the keys of its tenant."""
+    for tenant in world.tenants.values():
+        for remote in tenant.remotes:
+            if remote.type == "builtin":
+                builtin_keys(settings.state, tenant.name)
+                bucket = settings.state.objects / tenant.name / remote.bucket
+                bucket.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _write_auth(path: Path) -> None:
+    """A program that rclone asks for each new access key: which secret, which root (rclone docs, Auth Proxy)."""
+    script = f'#!/bin/sh\nexec "{sys.executable}" -I -S "{PROGRAM}" "$PWD"\n'
+    path.write_text(script, encoding="utf-8")
+    path.chmod(0o700)

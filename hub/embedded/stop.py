@@ -1,0 +1,74 @@
+"""`tenanthub stop`: end the hub and everything that it has started, and say what ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+
+from spawners.local.runs import keeper_alive
+
+from hub.embedded.settings import Embedded, StartError, open_settings
+from spawners.local import process
+from spawners.local.folder import Record, WorkloadFolder
+from spawners.local.store import Store
+
+
+def stop() -> int:
+    """End hub, workloads and object store of the state folder; the exit code."""
+    try:
+        settings = open_settings(create=False)
+    except StartError as error:
+        print(f"tenanthub: {error}", file=sys.stderr)
+        return 1
+    _stop_hub(settings)
+    ended = stop_workloads(settings)
+    objectstore = WorkloadFolder(settings.state.root / "objectstore-run")
+    _stop_keeper(objectstore)
+    print(f"Stopped the hub, {ended} workloads and the object store. `make run` starts what was running again.")
+    return 0
+
+
+def _stop_hub(settings: Embedded) -> None:
+    try:
+        pid = json.loads((settings.state.root / "run.json").read_text(encoding="utf-8")).get("pid")
+    except (OSError, ValueError):
+        return
+    ref = process.reference(pid) if pid else None
+    if ref is not None:
+        os.kill(ref.pid, signal.SIGTERM)
+        process.stop_now(ref, 20)
+
+
+def stop_workloads(settings: Embedded) -> int:
+    """End every workload's processes. What was wanted stays wanted, so that the next start brings it back."""
+    store, ended = Store(settings.state), 0
+    for record in store.records():
+        if record.wanted == "running" and _stop_one(store, record):
+            ended += 1
+    return ended
+
+
+def _stop_one(store: Store, record: Record) -> bool:
+    folder = store.folder(record.workload)
+    if record.port is None:
+        return _stop_keeper(folder)
+    if record.process is None or not process.alive(record.process):
+        return False
+    process.stop_now(record.process, 10)
+    ended = {"wanted": "stopped", "phase": "stopped", "reason": "", "changed": datetime.now(UTC)}
+    store.save(record.model_copy(update=ended))
+    return True
+
+
+def _stop_keeper(folder: WorkloadFolder) -> bool:
+    if not keeper_alive(folder):
+        return False
+    state = json.loads(folder.keeper.read_text(encoding="utf-8"))
+    ref = process.reference(state["keeper"]["pid"])
+    if ref is None:
+        return False
+    process.stop_now(ref, 40)
+    return True

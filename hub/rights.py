@@ -1,0 +1,90 @@
+"""What the world means in JupyterHub: accounts, groups and roles. Made inside the hub, because roles cannot be made
+over REST and a tenant that comes while the hub runs must not need a restart.
+
+    tenanthub:<tenant>          group of members and admins; role: use the servers of tenant-<tenant>
+    tenanthub:<tenant>:admin    group of admins
+    tenant-<tenant>             the account that owns what runs unattended; nobody signs in as it
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyterhub import orm, roles
+
+from config.models import Tenant, World
+from config.names import admin_group, member_group
+
+SERVICE_ROLES: tuple[dict[str, Any], ...] = (
+    # Ends idle servers: sees activity, stops servers, nothing else.
+    {
+        "name": "tenanthub-culler",
+        "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+        "services": ["culler"],
+    },
+    # `tenanthub token` and `tenanthub stop`, run by whoever owns the state folder.
+    {
+        "name": "tenanthub-cli",
+        "scopes": ["tokens", "list:users", "read:users", "servers", "shutdown"],
+        "services": ["cli"],
+    },
+    # Starts again what a tenant wants running when the hub has forgotten it (an empty database).
+    {"name": "tenanthub-reviver", "scopes": ["servers", "list:users", "read:users"], "services": ["reviver"]},
+)
+"""Roles of our services, loaded from the configuration at start; the portal needs none: it acts as its user."""
+
+PORTAL_SCOPES = ["self", "servers", "access:servers", "read:users", "read:groups", "list:users"]
+"""What the portal may do with a user's token at most; always cut to what that user may do."""
+
+
+def tenant_role(tenant: Tenant) -> dict[str, Any]:
+    """The role of a tenant's people: start, see, stop and open what the tenant owns."""
+    owner = f"!user={tenant.account}"
+    return {
+        "name": f"tenanthub-{tenant.name}",
+        "description": f"Start, see and stop what {tenant.name} runs",
+        "scopes": [f"servers{owner}", f"access:servers{owner}", f"read:users{owner}", f"list:users{owner}"],
+    }
+
+
+def sync(db: Any, world: World) -> None:
+    """Make accounts, groups and roles what *world* says; idempotent. Groups and roles of gone tenants are emptied."""
+    wanted: dict[str, frozenset[str]] = {}
+    for tenant in world.tenants.values():
+        _user(db, tenant.account)
+        wanted[member_group(tenant.name)] = tenant.people
+        wanted[admin_group(tenant.name)] = frozenset(tenant.admins)
+        role = roles.create_role(db, tenant_role(tenant))
+        group = _group(db, member_group(tenant.name))
+        if role not in group.roles:
+            roles.grant_role(db, group, role)
+    for group in db.query(orm.Group).filter(orm.Group.name.startswith("tenanthub:")):
+        _members(db, group, wanted.get(group.name, frozenset()))
+    db.commit()
+
+
+def _user(db: Any, name: str) -> Any:
+    user = orm.User.find(db, name)
+    if user is None:
+        user = orm.User(name=name)
+        db.add(user)
+        db.commit()
+        roles.assign_default_roles(db, user)
+    return user
+
+
+def _group(db: Any, name: str) -> Any:
+    group = orm.Group.find(db, name)
+    if group is None:
+        group = orm.Group(name=name)
+        db.add(group)
+        db.commit()
+    return group
+
+
+def _members(db: Any, group: Any, wanted: frozenset[str]) -> None:
+    have = {user.name: user for user in group.users}
+    for name in wanted - have.keys():
+        group.users.append(_user(db, name))
+    for name in have.keys() - wanted:
+        group.users.remove(have[name])

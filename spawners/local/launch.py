@@ -1,0 +1,147 @@
+"""Carry out a LocalPlan: the few places where a launch touches disk and processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from config.models import Site, Tenant
+from images.lib.files import read_json, replace_json
+from spawners.kinds.base import Kind
+from spawners.local import process
+from spawners.local.folder import KeeperState, ProcessRef, WorkloadFolder
+from spawners.local.runs import start_keeper
+from spawners.local.secrets import keep_password, rclone_config, write_secret
+from spawners.local.state import StateFolder
+from spawners.plan import LocalPlace, LocalPlan, Tools
+from spawners.refusal import Refusal
+from spawners.workload import Workload
+
+_KEPT_ENV = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+"""What a workload inherits of our environment. Nothing else: no token or password of the hub gets through."""
+
+
+def place_of(state: StateFolder, tools: Tools, workload: Workload, address: str | None) -> LocalPlace:
+    """Where *workload* lands: paths only, nothing is made."""
+    return LocalPlace(
+        tools=tools,
+        folder=state.folder(workload.tenant, workload.owner, workload.name).path,
+        home=state.home(workload.tenant, workload.owner),
+        address=address,
+        shared_folder=state.shared / workload.tenant,
+    )
+
+
+def prepare(
+    state: StateFolder, kind: Kind, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace, endpoint: str
+) -> LocalPlan:
+    """Make folders, secrets, settings and plan of a launch. Refusal (reason place) for a secret that is missing."""
+    plan = kind.local(workload, tenant, site, place)
+    folder = WorkloadFolder(place.folder)
+    for path in (folder.path, folder.secrets, place.home, place.shared_folder):
+        if path:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _link_shared(place)
+    if kind.needs_address:
+        keep_password(place.password_file)
+    if tenant.remotes:
+        write_secret(place.rclone_config, rclone_config(state, tenant, endpoint))
+    if plan.settings is not None:
+        replace_json(folder.settings, plan.settings)
+    replace_json(folder.plan, plan.model_dump(mode="json"))
+    return plan
+
+
+def _link_shared(place: LocalPlace) -> None:
+    """Show the tenant's shared folder in the home, unless something else has that name."""
+    link = place.home / "shared"
+    if place.shared_folder and not link.is_symlink() and not link.exists():
+        link.symlink_to(place.shared_folder)
+
+
+def environment(extra: Mapping[str, str], home: Path) -> dict[str, str]:
+    """The whole environment of a workload's process."""
+    kept = {name: os.environ[name] for name in _KEPT_ENV if name in os.environ}
+    return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1", **extra}
+
+
+def start_direct(plan: LocalPlan, place: LocalPlace, extra: Mapping[str, str]) -> ProcessRef:
+    """Start an interactive process, detached. Refusal (reason place) when its program cannot be started."""
+    folder = WorkloadFolder(place.folder)
+    argv = [word.replace("{settings}", str(folder.settings)) for word in plan.argv]
+    folder.log.unlink(missing_ok=True)
+    try:
+        return process.start(argv, env=environment({**plan.env, **extra}, place.home), cwd=place.home, log=folder.log)
+    except process.ProcessStartError as error:
+        raise Refusal.of("place", str(error)) from error
+
+
+def start_kept(place: LocalPlace, *, fresh: bool) -> ProcessRef:
+    """Start the keeper of an unattended workload (a living one is adopted). *fresh* forgets the last ready file."""
+    folder = WorkloadFolder(place.folder)
+    if fresh:
+        folder.keeper.unlink(missing_ok=True)
+    try:
+        return start_keeper(folder, place.tools.python)
+    except process.ProcessStartError as error:
+        raise Refusal.of("place", str(error)) from error
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now; its process binds it a moment later (a race that is told if lost)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def last_line(path: Path, limit: int = 300) -> str:
+    """The last line that says something in a log, for the reason of a failure."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 8192))
+            lines = [line.strip() for line in stream.read().decode("utf-8", "replace").splitlines()]
+    except OSError:
+        return ""
+    return next((line[-limit:] for line in reversed(lines) if line), "")
+
+
+async def wait_listening(port: int, ref: ProcessRef, timeout_s: float) -> bool:
+    """Wait until *port* of loopback takes connections; False as soon as the process has ended, or at the time-out."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while process.alive(ref):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(0.03)
+        else:
+            writer.close()
+            return True
+    return False
+
+
+async def wait_kept(folder: WorkloadFolder, plan: LocalPlan, ref: ProcessRef, timeout_s: float) -> str:
+    """Wait until the keeper says that its child serves; "" when ready, else why not, for people.
+
+    A schedule is ready once it waits for its time, a single run once it runs (its end is told by its page).
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    ready = folder.path / plan.ready_file if plan.ready_file else None
+    while asyncio.get_running_loop().time() < deadline:
+        value = read_json(folder.keeper)
+        state = KeeperState.model_validate(value) if value else None
+        if state and state.phase in ("failed", "backoff"):
+            return state.message or last_line(folder.log) or "it ended at once"
+        if state and state.phase in ("running", "waiting", "finished") and (ready is None or ready.exists()):
+            return ""
+        if not process.alive(ref) and not (state and process.alive(state.keeper)):
+            if state and state.phase == "finished":
+                return ""
+            return last_line(folder.log) or "its keeper ended at once"
+        await asyncio.sleep(0.05)
+    return f"it was not ready within {timeout_s:.0f} s; last it said: {last_line(folder.log) or 'nothing'}"
