@@ -37,6 +37,7 @@ def command(settings: TransferSettings, step: Step, source: str, destination: st
         f"--transfers={settings.transfers}",
         f"--retries={settings.retries + 1}",
         "--retries-sleep=2s",
+        "--low-level-retries=4",  # with the default of 10 a store that is down is told only after minutes
         *NEVER_MAKE_BUCKETS,
         *filters(settings),
     ]
@@ -47,10 +48,10 @@ def command(settings: TransferSettings, step: Step, source: str, destination: st
         return argv if settings.mode == "sync" else [*argv, "--one-way"]
     if settings.checksum:
         argv.append("--checksum")
+    if step == "dry-run":
+        return [*argv, "--dry-run"]  # without the guard, which would end the dry run before it has counted
     if settings.max_delete is not None:
         argv.append(f"--max-delete={settings.max_delete}")
-    if step == "dry-run":
-        argv.append("--dry-run")
     return argv
 
 

@@ -58,8 +58,10 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
     log = folder.parent / f"{folder.name}.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [RCLONE, "serve", "s3", str(folder), "--addr", "127.0.0.1:0", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
-            + ["--config", "/dev/null", "--dir-cache-time", "0s"],
+            [
+                *(RCLONE, "serve", "s3", str(folder), "--addr", "127.0.0.1:0", "--config", "/dev/null"),
+                *("--dir-cache-time", "0s", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"),
+            ],
             stderr=stream,
         )
     try:

@@ -66,7 +66,12 @@ def test_sync_deletes_at_the_destination_and_says_so(s3: ObjectStore, data: Path
     bucket = s3.bucket("sync")
     (bucket / "gone.txt").write_text("x")
     run = start(
-        source=data / "in", destination="store:sync", rclone_config=s3.config, mode="sync", checksum=True, dry_run="first"
+        source=data / "in",
+        destination="store:sync",
+        rclone_config=s3.config,
+        mode="sync",
+        checksum=True,
+        dry_run="first",
     )
     assert run.wait() == 0, run.log
     assert tree(bucket) == tree(data / "in")
@@ -146,9 +151,7 @@ def test_kill_9_leaves_no_rclone_behind_and_a_rerun_completes(s3: ObjectStore, d
 def test_time_limit(s3: ObjectStore, data: Path, start) -> None:
     s3.bucket("limit")
     (data / "in" / "big").write_bytes(os.urandom(30_000_000))
-    run = start(
-        source=data / "in", destination="store:limit", rclone_config=s3.config, bandwidth="1M", time_limit_s=2
-    )
+    run = start(source=data / "in", destination="store:limit", rclone_config=s3.config, bandwidth="1M", time_limit_s=2)
     assert run.wait() == 1
     assert "time limit of 2 s" in run.result["message"]
 
