@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -42,7 +43,7 @@ class Progress:
         process = subprocess.Popen(
             argv,
             cwd=ROOT,
-            env=environment(dict(os.environ)),
+            env=environment(dict(os.environ), machine_certificates=_machine_certificates()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -71,7 +72,7 @@ def create_venv(progress: Progress) -> None:
     version = sys.version.split()[0]
     base = _base()
     # Debian splits ensurepip off into python3-venv; pip or uv from elsewhere on the machine will do as well.
-    bundled = _works([base, "-c", "import ensurepip"])
+    bundled = _works([base, "-c", "import ensurepip; ensurepip.version()"])
     if not bundled and not _works([base, "-m", "pip", "--version"]) and not shutil.which("uv"):
         raise SetupError(NO_INSTALLER)
     argv = [base, "-m", "venv", str(VENV), *([] if bundled else ["--without-pip"])]
@@ -157,12 +158,15 @@ def block(lock_text: str, name: str) -> str:
     return found[0] if found else ""
 
 
-def environment(given: dict[str, str]) -> dict[str, str]:
+def environment(given: dict[str, str], *, machine_certificates: bool) -> dict[str, str]:
     """What the installers get: the caller's environment, with one certificate setting made good for all three."""
     certificates = next(
         (given[name] for name in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS") if given.get(name)), ""
     )
     shared = dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS"), certificates) if certificates else {}
+    if machine_certificates:
+        # pip goes by these anyhow; uv and Node carry a list of their own, which lacks an organisation's proxy.
+        shared |= {"UV_SYSTEM_CERTS": "1", "NODE_USE_SYSTEM_CA": "1"}
     without = {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "NODE_ENV"}  # each would install to elsewhere
     ours = {
         "PIP_USER": "0",
@@ -172,6 +176,12 @@ def environment(given: dict[str, str]) -> dict[str, str]:
         "PATH": f"{VENV / 'bin'}{os.pathsep}{given.get('PATH', os.defpath)}",
     }
     return {**shared, **{name: value for name, value in given.items() if name not in without}, **ours}
+
+
+def _machine_certificates() -> bool:
+    """Whether the machine has certificates of its own (a bare container may have none)."""
+    paths = ssl.get_default_verify_paths()  # only what exists
+    return bool(paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())))
 
 
 def _base() -> str:

@@ -105,10 +105,16 @@ def install_packages(level: str, progress: Progress) -> None:
     """The packages of a lock file, by their hashes, and TenantHub itself as an editable install."""
     from tools import installers
 
+    # Installers take a package for installed by its metadata, which may be there before all of its files are. So while
+    # packages change the .venv is not whole either: cut short here, it is made anew, from what is in the caches.
+    venv_stamp = MARK / "venv"
+    whole = stamps.read(venv_stamp)
+    venv_stamp.unlink()
     installers.bring_uv(progress)
     installers.sync(progress, LOCKS[level])
     installers.install_tenanthub(progress)
     installers.link_node()
+    stamps.write(venv_stamp, whole)
 
 
 def install_node(level: str, progress: Progress) -> None:
