@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of the three sorts of files, generated from the models: editors complete and check by them.
+"""JSON Schemas (draft 2020-12) of the three sorts of files, generated from the models: editors complete by them.
 
 A file says which one is its with a first line, which yaml-language-server reads (and so VS Code, Neovim, Helix):
 
