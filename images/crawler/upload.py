@@ -1,0 +1,134 @@
+"""Carries the files of a run to the object store with rclone, checks them there, and only then calls the run whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+MANIFEST = "manifest.json"
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+
+log = logging.getLogger("crawler")
+
+_LOG_LINE = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (ERROR|CRITICAL|NOTICE|INFO) *: ", re.ASCII)
+_UNCHECKED = re.compile(r"\b[1-9]\d* hashes could not be checked")
+
+
+class UploadError(Exception):
+    """The files did not get there, or did not arrive as they were sent; the text says why."""
+
+
+@dataclass(frozen=True)
+class Uploader:
+    """Uploads folders. *stopping* becomes true at SIGTERM; from then on there are *stop_s* seconds left."""
+
+    rclone: Path
+    config: Path
+    retry_s: float
+    stop_s: float
+    stopping: Callable[[], bool]
+
+    def upload(self, folder: Path, destination: str, patient: bool = True) -> None:
+        """Copy *folder* to the remote path *destination*, the manifest last, and compare checksums there.
+
+        Tried again with growing pauses for retry_s if *patient*, else once. UploadError.
+        """
+        deadline = monotonic() + (self.retry_s if patient else 0)
+        pause = FIRST_PAUSE_S
+        clock = _StopClock(self.stopping, self.stop_s)
+        while True:
+            try:
+                self._once(folder, destination, clock)
+            except UploadError as error:
+                if monotonic() + pause > deadline or clock.stopped():
+                    raise
+                log.warning("upload to %s failed (%s); next try in %g s", destination, error, pause)
+                clock.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+            else:
+                return
+
+    def _once(self, folder: Path, destination: str, clock: _StopClock) -> None:
+        source, without = str(folder), ("--exclude", f"/{MANIFEST}", "--exclude", "/.*")
+        self._run(clock, "copy", source, destination, "--checksum", *without)
+        report = self._run(clock, "check", source, destination, "--one-way", *without)
+        if _UNCHECKED.search(report):  # a store without checksums: read the files back
+            self._run(clock, "check", source, destination, "--one-way", "--download", *without)
+        # The manifest says that everything beside it is there, so it goes when that has been seen.
+        self._run(clock, "copyto", str(folder / MANIFEST), f"{destination}/{MANIFEST}", "--checksum")
+
+    def _run(self, clock: _StopClock, *arguments: str) -> str:
+        """rclone's log of one command. UploadError with its last complaint, or if there is no time left for it."""
+        command = [str(self.rclone), *arguments, "--config", str(self.config), "--retries", "1"]
+        command += ["--low-level-retries", "3", "--contimeout", "10s", "--timeout", "60s", "--log-level", "NOTICE"]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("RCLONE_")}
+        with tempfile.TemporaryFile() as output:
+            try:
+                # A session of its own: a SIGTERM to our process group must not cut an upload short.
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise UploadError(f"rclone does not start: {error.strerror}") from error
+            status = _wait(process, clock)
+            output.seek(0)
+            text = output.read().decode("utf-8", "replace")
+        if status != 0:
+            raise UploadError(_last_complaint(text) or f"rclone {arguments[0]} ended with status {status}")
+        return text
+
+
+class _StopClock:
+    """How long there is still time: for ever, until the stop flag is seen, and then stop_s seconds."""
+
+    def __init__(self, stopping: Callable[[], bool], stop_s: float) -> None:
+        self._stopping, self._stop_s = stopping, stop_s
+        self._end: float | None = None
+
+    def stopped(self) -> bool:
+        if self._end is None and self._stopping():
+            self._end = monotonic() + self._stop_s
+        return self._end is not None
+
+    def is_over(self) -> bool:
+        return self.stopped() and self._end is not None and monotonic() >= self._end
+
+    def sleep(self, seconds: float) -> None:
+        end = monotonic() + seconds
+        while monotonic() < end and not self.stopped():
+            sleep(min(0.1, seconds))
+
+
+def _wait(process: subprocess.Popen[bytes], clock: _StopClock) -> int:
+    try:
+        while True:
+            try:
+                return process.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                if clock.is_over():
+                    raise UploadError("there was no time left to upload after the stop") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _last_complaint(text: str) -> str:
+    """The last error in an rclone log, without its time stamp, in at most 300 characters."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [_LOG_LINE.sub("", line) for line in lines if re.search(r"\b(ERROR|CRITICAL)\b", line)]
+    # The summary lines (“Attempt 1/1 failed with 3 errors and: …”, “Failed to copy …”) say it best and come last.
+    found = errors or [_LOG_LINE.sub("", line) for line in lines]
+    return found[-1][:300] if found else ""
