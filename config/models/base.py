@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 PATTERN_WORDS: dict[str, str] = {}
 """What each pattern asks for, in words: an error that shows a regular expression helps nobody."""
@@ -37,6 +37,7 @@ Account = Annotated[
         min_length=1,
         max_length=100,
     ),
+    Field(examples=["jane.doe"]),
 ]
 """A person's account name, as JupyterHub normalises it (lower case)."""
 

@@ -43,7 +43,7 @@ class Profile(Declared):
 
     name: Name
     """Unique in the site; what tenants and user_options call it."""
-    kind: Name
+    kind: Annotated[Name, Field(examples=["notebook"])]
     """notebook, ide, collector, crawler, transfer, app, or a kind that the site added."""
     title: Title
     """The heading of the card."""
@@ -59,6 +59,7 @@ class Profile(Declared):
                 "an image by tag or digest, e.g. registry.example.org/lab/tool:1.2",
                 max_length=400,
             ),
+            Field(examples=["registry.example.org/lab/tool:1.2"]),
         ]
         | None
     ) = None
@@ -67,13 +68,15 @@ class Profile(Declared):
     """What a person may choose from, 1 to 12."""
     default_size: Name | None = None
     """Which size is chosen unless the person chooses; default: the first."""
-    defaults: dict[Option, Any] = Field(default_factory=dict)
+    defaults: dict[Option, Any] = Field(default_factory=dict, examples=[{"depth": 2}])
     """Preset values of the kind's options."""
     locked: tuple[Option, ...] = ()
     """Options that nobody may change; each needs a value in defaults or the kind's own default."""
     hidden: tuple[Option, ...] = ()
     """Options that the form does not show (still changeable over REST unless locked too)."""
-    choices: dict[Option, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    choices: dict[Option, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
+        default_factory=dict, examples=[{"depth": [1, 2, 3]}]
+    )
     """The only values an option may take."""
     network: Name | None = None
     """Which of the tenant's networks it uses; default: the tenant's first."""

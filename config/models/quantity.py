@@ -53,11 +53,18 @@ Cpu = Annotated[
     float,
     BeforeValidator(parse_cpu),
     PlainSerializer(format_cpu, return_type=str, when_used="json"),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": _CPU.pattern}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": _CPU.pattern}],
+            "examples": [2, "500m"],
+        }
+    ),
 ]
 Memory = Annotated[
     int,
     BeforeValidator(parse_memory),
     PlainSerializer(format_memory, return_type=str, when_used="json"),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": _MEMORY.pattern}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": _MEMORY.pattern}], "examples": ["4Gi"]}
+    ),
 ]

@@ -55,7 +55,7 @@ class Site(Declared):
         ),
     ] = "edge.kudpc.kyoto-u.ac.jp"
     """DNS domain in front of every label and annotation key that TenantHub sets."""
-    contact: Annotated[str, StringConstraints(max_length=200)] = ""
+    contact: Annotated[str, StringConstraints(max_length=200), Field(examples=["help@example.org"])] = ""
     """Whom people ask for help, an address or a URL; crawls name it in their user agent."""
     operators: tuple[Account, ...] = ()
     """Accounts that administer the hub itself."""
@@ -65,5 +65,7 @@ class Site(Declared):
     """Address ranges of the cluster itself."""
     addons: Addons = Addons()
     """Which add-ons the cluster has."""
-    image_registries: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(default=())
+    image_registries: tuple[
+        Annotated[str, StringConstraints(min_length=1), Field(examples=["registry.example.org/research"])], ...
+    ] = ()
     """Registries that images may come from, e.g. registry.example.org/research; empty: any."""

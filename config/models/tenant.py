@@ -17,6 +17,7 @@ TenantName = Annotated[Name, StringConstraints(max_length=20)]
 Node = Annotated[
     str,
     pattern(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a node's name as `kubectl get nodes` shows it", max_length=253),
+    Field(examples=["node-7"]),
 ]
 LabelValue = Annotated[
     str,
@@ -26,15 +27,16 @@ LabelValue = Annotated[
         max_length=63,
     ),
 ]
+Group = Annotated[str, StringConstraints(min_length=1, max_length=255), Field(examples=["physics-staff"])]
 Title = Annotated[str, StringConstraints(max_length=80)]
 
 
 class IdentityGroups(Declared):
     """Groups of the identity provider whose people belong to the tenant."""
 
-    admins: tuple[str, ...] = ()
+    admins: tuple[Group, ...] = ()
     """Groups whose people administer the tenant."""
-    members: tuple[str, ...] = ()
+    members: tuple[Group, ...] = ()
     """Groups whose people are members."""
 
 
@@ -43,7 +45,7 @@ class Workers(Declared):
 
     nodes: tuple[Node, ...] = ()
     """Names of the worker nodes; TenantHub labels them."""
-    selector: dict[str, LabelValue] = Field(default_factory=dict)
+    selector: dict[str, LabelValue] = Field(default_factory=dict, examples=[{"lab": "physics"}])
     """Labels that the site already keeps on them, instead of or besides `nodes`."""
     dedicated: bool = True
     """True: tainted, so that no other tenant's Pod lands there."""
@@ -58,7 +60,7 @@ class Network(Declared):
     """Unique in the tenant, e.g. lab-a."""
     title: Title = ""
     """What people call it; default: the name."""
-    vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
+    vlan: Annotated[int, Field(ge=1, le=4094, examples=[101])] | None = None
     """VLAN id (IEEE 802.1Q); none on a laptop."""
     interface: (
         Annotated[str, pattern(r"^[A-Za-z0-9_.@-]{1,15}$", "a network interface of 1 to 15 characters, e.g. eth1.101")]
@@ -85,9 +87,9 @@ class Quota(Declared):
 
     workloads: Annotated[int, Field(ge=1, le=10000)] = 20
     """How many may run at once."""
-    cpu: Cpu = 16.0
+    cpu: Annotated[Cpu, Field(json_schema_extra={"default": 16})] = 16.0
     """CPUs of all of them together."""
-    memory: Memory = 64 * 2**30
+    memory: Annotated[Memory, Field(json_schema_extra={"default": "64Gi"})] = 64 * 2**30
     """Memory of all of them together."""
 
 
@@ -124,9 +126,9 @@ class Remote(Declared):
             Annotated[str, pattern(r"^[^\r\n]*$", "text of one line", max_length=1000)],
         ],
         AfterValidator(_no_secrets),
-    ] = Field(default_factory=dict)
+    ] = Field(default_factory=dict, examples=[{"provider": "Ceph", "endpoint": "https://s3.example.org"}])
     """rclone options of the backend, e.g. provider, endpoint, region (see rclone's page on the backend)."""
-    credentials: Name | None = None
+    credentials: Annotated[Name, Field(examples=["physics-s3"])] | None = None
     """Name of the secret that holds the access key and the like; not needed for builtin."""
 
 
@@ -149,7 +151,7 @@ class Tenant(Declared):
     """Its lab networks; the first is the one that is used unless a profile names another."""
     quota: Quota = Quota()
     """What its running workloads may take together."""
-    profiles: tuple[Name, ...] = ()
+    profiles: tuple[Annotated[Name, Field(examples=["notebook"])], ...] = ()
     """Profiles that the tenant may use."""
     remotes: tuple[Remote, ...] = ()
     """Its object storage."""
