@@ -99,7 +99,7 @@ class CollectorKind(Kind):
                 "protocol": options["protocol"],
                 "address": place.address,
                 "port": PORTS[options["protocol"]],
-                "passive_ports": list(PASSIVE_PORTS),
+                "passive_ports": list(PASSIVE_PORTS) if options["protocol"] in ("ftp", "ftps") else None,
                 "username": options["username"],
                 "password_file": str(place.password_file),
                 "rclone": str(place.tools.rclone),
@@ -107,8 +107,12 @@ class CollectorKind(Kind):
                 "destination": remote_path(tenant, options["remote"], options["folder"]),
                 "state_dir": str(place.folder / "collector"),
                 "max_file_bytes": int(largest * 2**30) if largest else None,
-                "max_connections": options["max_connections"],
-                "idle_timeout_s": options["idle_timeout_s"],
+                "limits": {
+                    "max_connections": options["max_connections"],
+                    # Many instruments sit behind one router: no tighter limit for one address than for all.
+                    "max_connections_per_ip": options["max_connections"],
+                    "idle_timeout_s": options["idle_timeout_s"],
+                },
                 "allow_download": options["allow_download"],
             },
             ready_file="collector/ready.json",

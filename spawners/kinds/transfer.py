@@ -67,7 +67,7 @@ class TransferOptions(Options):
         default=(), title="Never files that match", json_schema_extra={"group": "More", "widget": "lines"}
     )
     """Patterns, one a line."""
-    bandwidth_mib: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
+    bandwidth_mib: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None, title="Speed at most", json_schema_extra={"unit": "MiB/s", "group": "More"}
     )
     """Empty: as fast as it goes."""
@@ -110,6 +110,8 @@ class TransferKind(Kind):
         """Both places must be the tenant's; rsync knows no object storage."""
         del site
         violations = []
+        if options["max_delete"] is not None and options["mode"] != "sync":
+            violations.append(Violation("max_delete", "only Sync deletes at the destination; leave it empty"))
         for field in ("source", "destination"):
             name = str(options[field]).partition(":")[0]
             if name == HERE:
@@ -145,7 +147,8 @@ class TransferKind(Kind):
                 "exclude": list(options["exclude"]),
                 "dry_run": options["dry_run"],
                 "checksum": options["checksum"],
-                "bandwidth_bps": int(speed * 2**20) if speed else None,
+                "bandwidth": f"{speed}M" if speed else None,
+                **({"rsync": str(place.tools.rsync)} if place.tools.rsync else {}),
                 "max_delete": options["max_delete"],
                 "time_limit_s": options["time_limit_min"] * 60,
             },
