@@ -1,10 +1,10 @@
 """When runs are due. Pure: a cron expression, a time zone and two points in time in, a decision out.
 
 The expression is what Kubernetes' CronJob takes (robfig/cron, ParseStandard), less what it and cronsim read
-differently, so that one schedule means one thing on a laptop and on a cluster. Daylight saving follows Debian's cron, by
-cronsim: a time that the clock jumps over runs at the end of the jump, a time that comes twice runs once; steps of the
-clock (`*` or `*/n` in minute or hour) simply go on. (CronJob leaves out a time that the clock jumps over.) Points in time
-are aware, and in UTC wherever they leave this module.
+differently, so that one schedule means one thing on a laptop and on a cluster. Daylight saving follows Debian's cron,
+by cronsim: a time that the clock jumps over runs at the end of the jump (CronJob leaves it out), a time that comes
+twice runs once; steps of the clock (`*` or `*/n` in minute or hour) simply go on. Points in time are aware, and in UTC
+wherever they leave this module.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ Every JSON file is replaced whole (images.lib.files.replace_json), so readers ne
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from config.models import Declared
 from spawners.local.identity import ProcessRef
+from spawners.local.paths import WorkloadFolder
 from spawners.workload import Workload
 
 __all__ = ["KeeperState", "Outcome", "Phase", "ProcessRef", "Record", "Run", "WorkloadFolder"]
@@ -57,6 +57,10 @@ class KeeperState(Declared):
     next_run: datetime | None = None
     current_run: str | None = None
     updated: datetime
+    launched: datetime | None = None
+    """once: when people started it; runs before that belong to an earlier launch."""
+    started_with: str = ""
+    """keep: digest of the plan and settings that the child was started with."""
 
 
 class Run(Declared):
@@ -74,20 +78,3 @@ class Run(Declared):
     counts: dict[str, Any] = {}  # noqa: RUF012  (pydantic copies it)
     exit_code: int | None = None
     process: ProcessRef | None = None
-
-
-class WorkloadFolder:
-    """Paths of one workload's folder; makes nothing by itself."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.record = path / "record.json"
-        self.plan = path / "plan.json"
-        self.secrets = path / "secrets"
-        self.settings = path / "settings.json"
-        self.keeper = path / "keeper.json"
-        self.schedule = path / "schedule.json"
-        self.lock = path / "keeper.lock"
-        self.run_now = path / "run-now"
-        self.log = path / "log.txt"
-        self.runs = path / "runs"

@@ -35,6 +35,7 @@ class Seen:
 
     ref: ProcessRef
     zombie: bool
+    parent: int
 
 
 def same(one: ProcessRef, other: ProcessRef) -> bool:
@@ -76,7 +77,7 @@ def _look_proc(pid: int) -> Seen | None:
     fields = text[text.rindex(")") + 2 :].split()
     ticks = int(fields[19])
     created = round(_boot_time() + ticks / os.sysconf("SC_CLK_TCK"), 2)
-    return Seen(ProcessRef(pid, created, f"{_boot()}:{ticks}"), zombie=fields[0] in "ZX")
+    return Seen(ProcessRef(pid, created, f"{_boot()}:{ticks}"), zombie=fields[0] in "ZX", parent=int(fields[1]))
 
 
 def _look_psutil(pid: int) -> Seen | None:
@@ -84,7 +85,8 @@ def _look_psutil(pid: int) -> Seen | None:
 
     try:
         process = psutil.Process(pid)
-        return Seen(ProcessRef(pid, process.create_time()), zombie=process.status() == psutil.STATUS_ZOMBIE)
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return Seen(ProcessRef(pid, process.create_time()), zombie=zombie, parent=process.ppid())
     except psutil.NoSuchProcess:
         return None
 
@@ -121,22 +123,33 @@ def members(leader: ProcessRef) -> list[ProcessRef]:
 
 
 def with_environment(name: str, value: str) -> list[ProcessRef]:
-    """Living session leaders of ours that were started with *name*=*value* in their environment."""
-    return [seen.ref for pid in _pids() if (seen := look(pid)) and not seen.zombie and _has(pid, name, value)]
+    """Living session leaders of ours that were started with *name*=*value* in their environment.
+
+    Without those whose parent has it, too: what they started themselves is theirs to end.
+    """
+    found = [
+        seen for pid in _pids() if (seen := look(pid)) and not seen.zombie and _leads(pid) and _has(pid, name, value)
+    ]
+    return [seen.ref for seen in found if not _has(seen.parent, name, value)]
+
+
+def _leads(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except OSError:
+        return False
 
 
 def _has(pid: int, name: str, value: str) -> bool:
-    try:
-        if os.getsid(pid) != pid:
-            return False
-        if _LINUX:
+    """Whether the process has it in its environment; False where we may not look."""
+    if _LINUX:
+        try:
             return f"{name}={value}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        import psutil
-
-        return bool(psutil.Process(pid).environ().get(name) == value)
-    except (OSError, ImportError):
-        return False
-    except Exception as error:  # psutil.Error, a name that is there only where psutil is
-        if type(error).__module__.startswith("psutil"):
+        except OSError:
             return False
-        raise
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).environ().get(name) == value)
+    except (psutil.Error, OSError):
+        return False
