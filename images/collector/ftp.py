@@ -1,0 +1,430 @@
+"""The FTP session: what each command may do here, and what it answers."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+import socket
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from OpenSSL import SSL
+from pyftpdlib.exceptions import AuthenticationFailed
+from pyftpdlib.handlers import TLS_FTPHandler
+
+from images.collector.data import CollectorDTP, CollectorPassiveDTP, PassivePorts
+from images.collector.defender import Defender
+from images.collector.filesystem import Folders, RemoteFS
+from images.collector.ledger import Ledger
+from images.collector.names import refusal
+from images.collector.publish import Publisher
+from images.collector.receive import Control, Receiver, Refused, Rules, control_state
+from images.collector.settings import Settings
+from images.collector.spool import Spool
+from images.collector.store import Store
+
+_log = logging.getLogger("collector")
+_NOT_OFFERED = ("MFMT", "SITE CHMOD")
+
+
+@dataclass
+class Service:
+    """What all sessions share."""
+
+    settings: Settings
+    password: str
+    spool: Spool
+    store: Store
+    publisher: Publisher
+    ledger: Ledger
+    folders: Folders
+    defender: Defender
+    ports: PassivePorts
+    stopping: threading.Event = field(default_factory=threading.Event)
+    busy: set[object] = field(default_factory=set)  # uploads being received or stored now; waited for at the end
+
+
+class Authorizer:
+    """pyftpdlib's interface: one user, whose rights the settings say."""
+
+    def __init__(self, settings: Settings, password: str) -> None:
+        if not password:
+            raise ValueError("an empty password would let everyone in")
+        self._user = settings.username.encode()
+        self._password = password.encode()
+        self._perms = "elrafmwMT"  # what is not allowed is refused by the handler, with its reason
+
+    def validate_authentication(self, username: str, password: str, handler: Any) -> None:
+        """AuthenticationFailed unless both are right; the time it takes does not tell which was wrong."""
+        user_fits = hmac.compare_digest(username.encode(errors="replace"), self._user)
+        password_fits = hmac.compare_digest(password.encode(errors="replace"), self._password)
+        if not (user_fits and password_fits):
+            raise AuthenticationFailed("Wrong user or password.")
+
+    def get_home_dir(self, username: str) -> str:
+        """Everyone's root is the destination folder."""
+        return "/"
+
+    def has_perm(self, username: str, perm: str, path: str | None = None) -> bool:
+        """Everything reaches the handler's methods."""
+        return True
+
+    def get_perms(self, username: str) -> str:
+        """What MLSD shows."""
+        return self._perms
+
+    def get_msg_login(self, username: str) -> str:
+        """The text of 230."""
+        return "Logged in."
+
+    def get_msg_quit(self, username: str) -> str:
+        """The text of 221."""
+        return "Goodbye."
+
+    def impersonate_user(self, username: str, password: str) -> None:
+        """Nothing: there are no system users here."""
+
+    def terminate_impersonation(self, username: str) -> None:
+        """Nothing, as above."""
+
+
+class CollectorHandler(TLS_FTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
+    """One control connection. handler_class() gives the subclass with its service."""
+
+    service: Service
+    banner = "Instrument upload ready."
+    dtp_handler = CollectorDTP
+    abstracted_fs = RemoteFS
+    unicode_errors = "strict"  # a name that cannot be decoded is refused with 501, not stored under another one
+    max_login_attempts = 3
+    proto_cmds = {name: rules for name, rules in TLS_FTPHandler.proto_cmds.items() if name not in _NOT_OFFERED}  # noqa: RUF012
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        self._announced: int | None = None
+        super().__init__(*arguments, **keywords)
+
+    @property
+    def quitting(self) -> bool:
+        """Whether the client said QUIT during its transfer: it wants to end after it."""
+        return bool(self._quit_pending)
+
+    # logging: short, without the password and without a user name that may be a password typed into the wrong field
+
+    def log(self, msg: str, logfun: Any = None) -> None:
+        """pyftpdlib's running commentary is left out; our own rows and warnings say more."""
+
+    def warn(self, text: str) -> None:
+        """One line with the client's address."""
+        _log.warning("%s: %s", self.remote_ip, text)
+
+    def log_exception(self, instance: Any) -> None:
+        """One line instead of a traceback."""
+        error = sys.exc_info()[1]
+        _log.error("%s: unexpected %s: %s", self.remote_ip, type(error).__name__, error)
+
+    # who may come in
+
+    def on_connect(self) -> None:
+        """Turn a locked out address away before it can try another password."""
+        if self.service.stopping.is_set():
+            self._turn_away("421 The service is stopping; try again later")
+        elif self.service.defender.locked(self.remote_ip):
+            self._turn_away("421 Too many wrong passwords from this address; try again later")
+
+    def _turn_away(self, reply: str) -> None:
+        self.respond(reply)
+        self.close_when_done()
+
+    def on_login(self, username: str) -> None:
+        """A right password clears the address."""
+        self.service.defender.succeeded(self.remote_ip)
+
+    def on_login_failed(self, username: str, password: str) -> None:
+        """Count it."""
+        self.warn("wrong user or password")
+        if self.service.defender.failed(self.remote_ip):
+            self.warn("locked out after too many wrong passwords")
+            if not self._closed:
+                self.close_when_done()
+
+    # passive and active data connections
+
+    def _make_epasv(self, extmode: bool = False) -> None:
+        self._shutdown_connecting_dtp()
+        if self.data_channel is not None:
+            self.data_channel.close()
+            self.data_channel = None
+        local = self.socket.getsockname()
+        if not extmode and ":" in local[0] and not local[0].startswith("::ffff:"):
+            self.respond("522 PASV cannot tell an IPv6 address; use EPSV")
+            return
+        listening = self.service.ports.listen(_family(self.socket), local[0])
+        if listening is None:
+            self.respond("425 All passive ports are in use; try again")
+            return
+        port = listening.getsockname()[1]
+        if extmode:
+            reply = f"229 Entering extended passive mode (|||{port}|)."
+        else:
+            told = self.service.settings.public_address or local[0].removeprefix("::ffff:")
+            reply = f"227 Entering passive mode ({told.replace('.', ',')},{port // 256},{port % 256})."
+        self._dtp_acceptor = CollectorPassiveDTP(self, self.service.ports, listening, reply)
+
+    # uploads
+
+    def ftp_STOR(self, file: str, mode: str = "w") -> None:
+        """Receive a file under *file*; answered when it is stored."""
+        self._receive(file, "")
+
+    def ftp_STOU(self, line: str) -> None:
+        """Receive a file under a name of our making."""
+        path = self.fs.ftp2fs(line or "upload")
+        self._receive(path, "unique")
+
+    def _receive(self, file: str, unique: str) -> None:
+        try:
+            receiver = self._open(file.lstrip("/"), bool(unique))
+        except Refused as refused:
+            self.respond(refused.reply)
+            return
+        finally:
+            self._announced = None
+        opened = "150 Ready to receive."
+        if unique:
+            opened = f"150 FILE: {receiver.upload.path.rpartition('/')[2]}"  # RFC 1123, 4.1.2.9
+        if self.data_channel is not None:
+            self.respond(opened.replace("150", "125", 1))
+            self.data_channel.file_obj = receiver
+            self.data_channel.enable_receiving(self._current_type, "STOR")
+        else:
+            self.no_data_connection()
+            self.respond(opened)
+            self._in_dtp_queue = (receiver, "STOR")
+
+    def _open(self, path: str, unique: bool) -> Receiver:
+        service, settings = self.service, self.service.settings
+        if service.stopping.is_set():
+            raise Refused("421 The service is stopping; try again later")
+        if unique:
+            path = f"{path}.{secrets.token_hex(4)}"
+        bad = refusal(path, settings.destination.partition(":")[2])
+        if bad:
+            raise Refused(f"553 {bad}")
+        if service.folders.known(path):
+            raise Refused("553 There is a folder of this name")
+        limit = settings.max_file_bytes
+        if self._announced is not None and limit is not None and self._announced > limit:
+            raise Refused(f"552 The file is longer than the {limit} bytes allowed here")
+        if not service.spool.grow(0):
+            raise Refused("452 The spool is full; try again later")
+        protocol = "ftps" if self._ssl_established else "ftp"
+        try:
+            upload = service.spool.begin(path, self.remote_ip, protocol)
+        except OSError as error:
+            raise Refused(f"452 The spool cannot take the file: {error.strerror}") from None
+        receiver = Receiver(service.spool, upload, Rules(limit, settings.sha256), self._announced)
+        service.busy.add(receiver)
+        return receiver
+
+    def upload_complete(self, receiver: Receiver) -> None:
+        """All bytes came: store the file, then answer. Blocks this session only."""
+        try:
+            upload = receiver.complete()
+        except Refused as refused:
+            self._incomplete(receiver, refused.reply)
+            return
+        try:
+            result = self.service.publisher.publish(upload, self._gone)
+        finally:
+            self.service.busy.discard(receiver)
+        if result.outcome == "stored":
+            self.service.folders.seen(upload.path)
+            self._answer("226 Transfer complete; the file is stored.")
+        elif result.outcome == "waiting":
+            self._answer(f"451 Received, but not stored yet; it will be tried again here: {result.reason}")
+        else:
+            self._answer(f"426 {result.reason}")
+
+    def upload_broken(self, receiver: Receiver, reply: str) -> None:
+        """The transfer broke off: nothing is stored, and a row says so."""
+        receiver.abandon()
+        self._incomplete(receiver, reply)
+
+    def no_data_connection(self) -> None:
+        """A STOR whose data connection never came."""
+        queued, self._in_dtp_queue = self._in_dtp_queue, None
+        if queued is not None and not queued[0].ended:
+            queued[0].abandon()
+            self._row(queued[0], "no data connection was made")
+
+    def _incomplete(self, receiver: Receiver, reply: str) -> None:
+        self._row(receiver, reply[4:])
+        self._answer(reply)
+
+    def _row(self, receiver: Receiver, reason: str) -> None:
+        self.service.busy.discard(receiver)
+        upload = receiver.upload
+        self.service.ledger.write(
+            id=upload.id,
+            path=upload.path,
+            bytes=receiver.count,
+            source=upload.source,
+            protocol=upload.protocol,
+            outcome="incomplete",
+            reason=reason,
+            seconds=receiver.seconds,
+        )
+
+    def renamed(self, source: str, target: str, size: int) -> None:
+        """RNTO succeeded; the row makes the list of uploads tell the name that the file has now."""
+        service = self.service
+        service.ledger.write(
+            id=secrets.token_hex(10),
+            path=target,
+            bytes=size,
+            source=self.remote_ip,
+            protocol="ftps" if self._ssl_established else "ftp",
+            outcome="renamed",
+            reason=f"was {source}",
+            **{"from": source},
+        )
+
+    def _gone(self) -> str | None:
+        """Asked right before the object may change: did the client vanish while its upload waited for its turn?"""
+        if self._quit_pending:
+            return None
+        state = control_state(self.socket, 0)
+        return None if state is Control.OPEN else state.value
+
+    def _answer(self, reply: str) -> None:
+        if not self._closed:
+            self.respond(reply)
+
+    def close(self) -> None:
+        """The session ends: a STOR still waiting for its data connection is broken off."""
+        if not self._closed and getattr(self, "_in_dtp_queue", None) is not None:
+            self.no_data_connection()
+        super().close()
+
+    # commands with another meaning here
+
+    def process_command(self, cmd: str, *arguments: Any, **keywords: Any) -> None:
+        """As usual, but with an object store that is looked at anew for each command."""
+        if self.fs is not None:
+            self.fs.forget()
+        super().process_command(cmd, *arguments, **keywords)
+
+    def ftp_ABOR(self, line: str) -> None:
+        """Break the running upload off."""
+        if self.data_channel is not None and self.data_channel.receive:
+            self.data_channel.end("426 aborted by the client")
+            self.respond("226 ABOR command successful.")
+            return
+        self.no_data_connection()
+        super().ftp_ABOR(line)
+
+    def ftp_ALLO(self, line: str) -> None:
+        """Remember the announced size; an upload of another size is not stored."""
+        count = line.split(" ")[0]
+        if not count.isascii() or not count.isdigit() or len(count) > 18:
+            self.respond("501 ALLO takes a number of bytes")
+            return
+        self._announced = int(count)
+        self.respond("200 Size noted: an upload of any other size will not be stored.")
+
+    def ftp_APPE(self, file: str) -> None:
+        """Refused: an object cannot be appended to."""
+        self.respond("502 APPE is not offered: an object cannot be appended to; send the whole file with STOR")
+
+    def ftp_REST(self, line: str) -> None:
+        """Only the beginning: what broke off before has been thrown away, so there is nothing to go on from."""
+        if line.strip() == "0":
+            self.respond("350 Starting at 0.")
+        else:
+            self.respond("502 REST is not offered: broken uploads are not kept; send the whole file")
+
+    def ftp_FEAT(self, line: str) -> None:
+        """pyftpdlib's list without REST STREAM, which is not offered."""
+        offered = self.proto_cmds
+        self.proto_cmds = {name: rules for name, rules in offered.items() if name != "REST"}
+        try:
+            super().ftp_FEAT(line)
+        finally:
+            self.proto_cmds = offered
+
+    def ftp_SIZE(self, path: str) -> None:
+        """The size of a stored file, in ASCII mode as well: bytes are never changed here."""
+        kept, self._current_type = self._current_type, "i"
+        try:
+            super().ftp_SIZE(path)
+        finally:
+            self._current_type = kept
+
+    def ftp_DELE(self, path: str) -> None:
+        """Delete a file, where the settings allow it."""
+        if self._allowed(self.service.settings.allow_delete, "deleting"):
+            super().ftp_DELE(path)
+
+    def ftp_RMD(self, path: str) -> None:
+        """Remove an empty folder, where the settings allow deleting."""
+        if self._allowed(self.service.settings.allow_delete, "deleting"):
+            super().ftp_RMD(path)
+
+    def ftp_RETR(self, file: str) -> None:
+        """Send a stored file, where the settings allow it."""
+        if self._allowed(self.service.settings.allow_download, "downloading"):
+            super().ftp_RETR(file)
+
+    def ftp_LIST(self, path: str) -> None:
+        """List a folder, where the settings allow it."""
+        if self._allowed(self.service.settings.allow_list, "listing"):
+            super().ftp_LIST(path)
+
+    def ftp_NLST(self, path: str) -> None:
+        """As LIST."""
+        if self._allowed(self.service.settings.allow_list, "listing"):
+            super().ftp_NLST(path)
+
+    def ftp_MLSD(self, path: str) -> None:
+        """As LIST."""
+        if self._allowed(self.service.settings.allow_list, "listing"):
+            super().ftp_MLSD(path)
+
+    def ftp_STAT(self, path: str) -> None:
+        """Of a path: as LIST."""
+        if not path or self._allowed(self.service.settings.allow_list, "listing"):
+            super().ftp_STAT(path)
+
+    def _allowed(self, allowed: bool, what: str) -> bool:
+        if not allowed:
+            self.respond(f"550 {what} is not allowed here")
+        return allowed
+
+
+def handler_class(service: Service, context: SSL.Context) -> type[CollectorHandler]:
+    """The handler with *service* and TLS *context*; pyftpdlib wants its settings on the class."""
+    settings = service.settings
+    required = settings.protocol == "ftps"
+    data = type("Data", (CollectorDTP,), {"timeout": settings.limits.idle_timeout_s})
+    return type(
+        "Handler",
+        (CollectorHandler,),
+        {
+            "service": service,
+            "authorizer": Authorizer(settings, service.password),
+            "dtp_handler": data,
+            "ssl_context": context,
+            "tls_control_required": required,
+            "tls_data_required": required,
+            "timeout": settings.limits.idle_timeout_s,
+            "auth_failed_timeout": settings.limits.login_delay_s,
+            "encoding": settings.encoding,
+        },
+    )
+
+
+def _family(connection: Any) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in connection.getsockname()[0] else socket.AF_INET

@@ -1,0 +1,83 @@
+"""uploads.jsonl: one row for each thing that happened to an upload, for people and for the page that shows them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from images.lib.files import append_json_line
+
+Outcome = Literal["stored", "incomplete", "late", "recovered", "waiting", "superseded", "renamed"]
+"""stored, late, recovered: in the object store now. waiting: received, not stored yet; a later row with the same id says
+more. superseded: a newer upload of the name came before a waiting one was stored. renamed: by RNFR/RNTO, not an upload."""
+
+_log = logging.getLogger("collector")
+
+
+class Ledger:
+    """Appends rows to *path*; beyond *max_bytes* the file becomes ``<name>.1`` and a new one begins."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+
+    def write(
+        self,
+        *,
+        id: str,
+        path: str,
+        bytes: int | None,
+        source: str | None,
+        protocol: str,
+        outcome: Outcome,
+        seconds: float | None = None,
+        reason: str | None = None,
+        sha256: str | None = None,
+        **more: str,
+    ) -> None:
+        """Append one row; *path* is relative to the destination folder, *seconds* from the first byte to this row.
+
+        A row that cannot be written (disk full) is logged instead: the upload itself must not fail for it.
+        """
+        row: dict[str, Any] = {
+            "id": id,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "path": path,
+            "bytes": bytes,
+            "source": source,
+            "protocol": protocol,
+            "outcome": outcome,
+            "reason": reason,
+            "seconds": None if seconds is None else round(seconds, 3),
+        }
+        if sha256 is not None:
+            row["sha256"] = sha256
+        row.update(more)
+        try:
+            with self._lock:
+                self._rotate()
+                append_json_line(self._path, row)
+        except OSError as error:
+            _log.error("%s: %s; the row that is missing there: %s", self._path, error.strerror, row)
+        _log.log(
+            logging.INFO if outcome in ("stored", "late", "recovered", "renamed") else logging.WARNING,
+            "%s %s (%s bytes from %s)%s",
+            outcome,
+            path,
+            bytes,
+            source,
+            f": {reason}" if reason else "",
+        )
+
+    def _rotate(self) -> None:
+        try:
+            size = self._path.stat().st_size
+        except FileNotFoundError:
+            return
+        if size >= self._max_bytes:
+            os.replace(self._path, self._path.with_name(self._path.name + ".1"))  # noqa: PTH105
