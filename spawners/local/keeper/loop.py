@@ -52,7 +52,7 @@ def _lock(path: Path) -> int | None:
 def _kept(folder: WorkloadFolder, events: Events, clock: Clock, timing: Timing) -> int:
     before = read_state(folder.keeper)
     me = process.reference(os.getpid()) or ProcessRef(os.getpid(), clock.now().timestamp())
-    # What an earlier keeper knew stays in the file, under our name, until the mode has taken over: we may be killed too.
+    # What an earlier keeper knew stays in the file, under our name, until the mode has taken over: a kill may come now.
     state = StateFile(folder.keeper, replace(before, keeper=me) if before else State(me), clock.now())
     tools = Tools(folder, clock, timing, state, Rows(folder.runs))
     try:
