@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.app import JupyterHub
@@ -9,7 +10,7 @@ from tornado.ioloop import PeriodicCallback
 
 from hub import rights
 from hub.auth.local import LocalAccounts
-from spawners.local.site import LocalSite
+from spawners.local.site import LocalSite, site_of
 
 _EVERY_MS = 2000
 
@@ -23,8 +24,8 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
     @property
     def site(self) -> LocalSite:
         """The same site that the spawners use."""
-        found: LocalSite = self.config.TenantLocalSpawner.site
-        return found
+        spawner = self.config.TenantLocalSpawner
+        return site_of(Path(spawner.config_folder), Path(spawner.state_folder))
 
     async def start(self) -> Any:
         """Sync before the first request is answered, then follow the files."""

@@ -5,13 +5,12 @@ from pathlib import Path
 from hub.auth.local import LocalAccounts
 from hub.embedded.settings import open_settings
 from hub.rights import PORTAL_SCOPES, SERVICE_ROLES
-from spawners.local.site import LocalSite
+from spawners.local.site import site_of
 from spawners.local.spawner import TenantLocalSpawner
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  (traitlets gives it)
 settings = open_settings(create=False)
-site = LocalSite(settings.config, settings.state.root)
-world = site.world()
+world = site_of(settings.config, settings.state.root).world()
 
 c.JupyterHub.bind_url = settings.url
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.ports['hub']}"
@@ -44,7 +43,8 @@ c.LocalAccounts.minimum_password_length = 10
 c.LocalAccounts.admin_users = set(world.site.operators)
 
 c.JupyterHub.spawner_class = TenantLocalSpawner
-c.TenantLocalSpawner.site = site
+c.TenantLocalSpawner.config_folder = str(settings.config)
+c.TenantLocalSpawner.state_folder = str(settings.state.root)
 c.TenantLocalSpawner.portal_url = settings.portal_url
 c.TenantLocalSpawner.objectstore_url = settings.objectstore_url
 c.TenantLocalSpawner.poll_interval = 5

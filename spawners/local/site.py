@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from config.models import World
@@ -34,3 +34,9 @@ class LocalSite:
     def world(self) -> World:
         """The declared world as it is now; the last good one while its files are wrong."""
         return self.worlds.current()
+
+
+@cache
+def site_of(config: Path, state: Path) -> LocalSite:
+    """The one LocalSite of this process for these folders: hub and all of its spawners share the world they read."""
+    return LocalSite(config, state)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import Spawner, SpawnException
-from traitlets import Instance, Unicode
+from traitlets import Unicode
 
 from config.models import Tenant
 from images.lib.files import read_json
 from spawners import quota
 from spawners.local import launch, process
 from spawners.local.folder import Record
-from spawners.local.site import LocalSite
+from spawners.local.site import LocalSite, site_of
 from spawners.local.store import allocate, is_live
 from spawners.plan import LocalPlan
 from spawners.refusal import Refusal
@@ -33,12 +34,18 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
     is started, so that a hub that dies at any point finds what it began.
     """
 
-    site = Instance(LocalSite, help="World, kinds and state folder of this hub").tag(config=True)
+    config_folder = Unicode(help="Folder of the declared world").tag(config=True)
+    state_folder = Unicode(help="State folder of this hub").tag(config=True)
     portal_url = Unicode(help="Where unattended servers answer: the portal, which shows their page").tag(config=True)
     objectstore_url = Unicode(help="Endpoint of the embedded object store").tag(config=True)
 
     _workload: Workload | None = None
     _record: Record | None = None
+
+    @property
+    def site(self) -> LocalSite:
+        """World, kinds, tools and records; one for all spawners."""
+        return site_of(Path(self.config_folder), Path(self.state_folder))
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
