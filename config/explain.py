@@ -60,8 +60,7 @@ def explain(error: ErrorDetails, model: type[BaseModel]) -> Said:
 def _quote(value: Any) -> str:
     if isinstance(value, (Mapping, list)):
         return "write one text"
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f'put it in quotes: "{text}"'
+    return f'put it in quotes: "{shown(value)}"'
 
 
 def _listed(value: Any) -> str:
@@ -89,7 +88,7 @@ _LIMITS: dict[str, Callable[[Any, Mapping[str, Any]], Said]] = {
         f"{shown(value, 30)} has {len(value)} characters",
         f"write at most {limit['max_length']}",
     ),
-    "too_short": lambda value, limit: ("the list is empty", f"write at least {limit['min_length']}"),
+    "too_short": lambda value, limit: ("the list is empty", f"write at least {limit['min_length']} item"),
     "too_long": lambda value, limit: (f"the list is longer than {limit['max_length']}", "shorten it"),
     "greater_than_equal": lambda value, limit: (f"{value} is too small", f"write at least {limit['ge']}"),
     "greater_than": lambda value, limit: (f"{value} is too small", f"write more than {limit['gt']}"),

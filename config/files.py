@@ -93,7 +93,7 @@ def _entries(directory: Path, shown: str) -> list[os.DirEntry[str]]:
 def _member(entry: os.DirEntry[str], name: str, problems: list[Problem]) -> Iterator[WorldFile]:
     if _IGNORED.search(entry.name):
         return
-    if entry.name.endswith(".yaml"):
+    if entry.name.endswith(".yaml") or entry.is_dir():
         yield from _file(entry, name, problems)
     elif entry.name.lower().endswith((".yml", ".yaml")):
         right = Path(entry.name).stem + ".yaml"
@@ -111,7 +111,7 @@ def _file(entry: os.DirEntry[str], name: str, problems: list[Problem]) -> Iterat
         return
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
-        problems.append(Problem(name, 0, "", f"this is {kind}", "put one file a tenant or profile here"))
+        problems.append(Problem(name, 0, "", f"this is {kind}", "put a plain file ending in .yaml here"))
         return
     stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
     yield WorldFile(name, Path(entry.path), found.st_size, stamp)

@@ -64,8 +64,7 @@ def read_file(file: str, raw: bytes) -> Reading:
     parsed = _parse(raw)
     if isinstance(parsed, Fault):
         return Reading((stand_in(file),), (_problem(file, parsed),))
-    text, nodes = parsed
-    values, faults = construct(nodes)
+    text, nodes, values, faults = parsed
     documents = [
         _Document(section, stem, data, node, Origin(file, text, index))
         for index, (data, node) in enumerate(zip(values, nodes, strict=True))
@@ -73,11 +72,13 @@ def read_file(file: str, raw: bytes) -> Reading:
     ]
     problems = [_problem(file, fault) for fault in faults]
     problems += _wrong_count(section, file, documents)
+    told = {(problem.line, problem.field) for problem in problems}
     entries: list[Entry] = []
-    for document in documents:
+    for document in documents if section != "site" else documents[:1]:
         model, wrong = _validate(document)
         entries.append(Entry(section, document.name(), model, document.origin))
-        problems += wrong
+        # What the text has wrong, the model has wrong too; once is enough.
+        problems += (problem for problem in wrong if (problem.line, problem.field) not in told)
     return Reading(tuple(entries), tuple(problems))
 
 
@@ -91,14 +92,17 @@ def _section_of(file: str) -> tuple[str, str]:
     return ("site", "") if file == SITE_FILE else (FilePath(file).parent.name, FilePath(file).stem)
 
 
-def _parse(raw: bytes) -> tuple[str, tuple[Node | None, ...]] | Fault:
+def _parse(raw: bytes) -> tuple[str, tuple[Node | None, ...], list[Any], list[Fault]] | Fault:
+    """The text, and each document's node and value with the faults in them; one Fault where there is no document."""
     text = decode(raw)
     if isinstance(text, Fault):
         return text
     try:
-        return text, compose(text)
+        nodes = compose(text)
     except (yaml.YAMLError, RecursionError) as error:
         return syntax_fault(error, text)
+    built = construct(nodes)
+    return built if isinstance(built, Fault) else (text, nodes, *built)
 
 
 def _problem(file: str, fault: Fault) -> Problem:

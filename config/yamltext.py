@@ -113,7 +113,7 @@ def compose(text: str) -> tuple[Node | None, ...]:
 
 
 def _refuse_deep(text: str) -> None:
-    """RecursionError where *text* nests deeper than MAX_DEPTH.
+    """yaml.YAMLError where *text* nests deeper than MAX_DEPTH.
 
     The C composer calls itself for each level and takes the whole process down (a segmentation fault, measured with a
     quarter of a million brackets), so this has to be known before it runs. No level can open without a bracket, or a
@@ -129,7 +129,7 @@ def _refuse_deep(text: str) -> None:
             event = loader.get_event()
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise RecursionError("nested too deep")
+                raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)
     finally:
         loader.dispose()
 
@@ -165,8 +165,8 @@ class _Construction:
         if self.full:
             return None
         if self.built > MAX_VALUES or len(path) > MAX_DEPTH:
-            self.full = True  # said once; the rest of the file is not looked at
-            self.fault(node, (), "too much in one file, or nested too deep", "spell out what the aliases repeat")
+            self.full = True
+            self.fault(node, (), "too much in one file, or nested too deep", "write it flat, and spell the aliases out")
             return None
         if isinstance(node, MappingNode):
             return self.mapping(node, path)
@@ -230,17 +230,29 @@ def _plain(tag: str, text: str) -> Any:
     return number
 
 
-def construct(nodes: Sequence[Node | None]) -> tuple[list[Any], list[Fault]]:
-    """Plain data of each document, and the faults found in building it; what is at fault is left out or text."""
+def construct(nodes: Sequence[Node | None]) -> tuple[list[Any], list[Fault]] | Fault:
+    """Plain data of each document, and the faults found in building it; what is at fault is left out or text.
+
+    The one fault alone where there is more than a file may hold: what was built until then says nothing.
+    """
     construction = _Construction()
     data = [None if node is None else construction.value(node, ()) for node in nodes]
-    return data, construction.faults
+    return construction.faults[-1] if construction.full else (data, construction.faults)
 
 
 def shown(value: Any, length: int = 60) -> str:
-    """A value in a message: as YAML would take it back, cut to *length* characters."""
-    text = repr(value) if not isinstance(value, str) else f"`{value}`" if value else "an empty text"
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """A value in a message, as YAML has it; a text cut to *length* characters."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if not isinstance(value, str):
+        return str(value)
+    if not value:
+        return "an empty text"
+    return f"`{value}`" if len(value) <= length else f"`{value[: length - 1]}…`"
 
 
 def line_of(node: Node) -> int:

@@ -45,7 +45,7 @@ def addresses_overlap(world: World, sources: Sources) -> Iterator[Problem]:
     for claim in sorted(claims(world), key=_by_address):
         if widest is not None and claim.range.overlaps(widest.range):
             # Told at the one that stands later in the files, so that a new tenant hears it and not an old one.
-            first, second = sorted((widest, claim), key=lambda one: (one.tenant, str(one.path)))
+            first, second = sorted((widest, claim), key=_in_files)
             where = sources.place("tenants", first.tenant, first.path)
             said = f"overlaps {first.range} of {of_tenant(second.tenant, first.tenant)} ({where})"
             yield second.problem(sources, said, "leave each address to one of the two")
@@ -130,6 +130,11 @@ def _subnet(claim: Claim) -> IPv4Network | IPv6Network | None:
 
 def _by_address(claim: Claim) -> tuple[int, int, str, str]:
     return claim.range.first.version, int(claim.range.first), claim.tenant, str(claim.path)
+
+
+def _in_files(claim: Claim) -> tuple[str, int, bool, str]:
+    _, index, field, number = claim.path
+    return claim.tenant, int(index), field == "egress", f"{number:>6}"
 
 
 def _by_end(claim: Claim) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from config.models import Network, Tenant, World
 from config.sources import Sources
 
 Place = tuple[Tenant, int, Network]
+Subnet = tuple[IPv4Network | IPv6Network, Place, int]
+"""A subnet, the network that declares it, and its index there."""
 
 
 def network_names(world: World, sources: Sources) -> Iterator[Problem]:
@@ -71,22 +73,33 @@ def interface_clash(world: World, sources: Sources) -> Iterator[Problem]:
 def subnets_overlap(world: World, sources: Sources) -> Iterator[Problem]:
     """One subnet is in one VLAN, and once in a network. Networks without VLAN may share one: loopback on a laptop."""
     found = [(subnet, place, number) for place in networks(world) for number, subnet in enumerate(place[2].subnets)]
-    widest: dict[bool, tuple[IPv4Network | IPv6Network, Place, int]] = {}
+    widest: dict[bool, Subnet] = {}
     for item in sorted(found, key=lambda one: (one[0].version, int(one[0].network_address), one[0].prefixlen)):
-        subnet, (tenant, index, network), number = item
+        subnet, (tenant, index, network), _ = item
         has_vlan = network.vlan is not None
-        for other_subnet, (owner, first, other), other_number in list(widest.values()):
+        for other_subnet, (owner, first, other), _ in list(widest.values()):
             same = (owner.name, first) == (tenant.name, index)
             if not _overlap(subnet, other_subnet) or (not same and network.vlan == other.vlan):
                 continue  # the same VLAN is told by itself, none and none may share
-            where = sources.place("tenants", owner.name, ("networks", first, "subnets", other_number))
-            whose = "the same network" if same else f"network `{other.name}` of {of_tenant(tenant.name, owner.name)}"
-            said = f"{subnet} overlaps {other_subnet} of {whose} ({where})"
-            path = ("networks", index, "subnets", number)
-            fix = "remove one of the two" if same else "a subnet lies in one VLAN; write this network's own"
-            yield sources.problem("tenants", tenant.name, path, said, fix)
+            yield _shared(sources, *sorted((item, widest[other.vlan is not None]), key=_in_files))
         if has_vlan not in widest or _end(subnet) > _end(widest[has_vlan][0]):
             widest[has_vlan] = item
+
+
+def _shared(sources: Sources, earlier: Subnet, later: Subnet) -> Problem:
+    """Told at the one that stands later in the files, so that a new tenant hears it and not an old one."""
+    (subnet, (owner, first, network), number), (own, (tenant, index, _), own_number) = earlier, later
+    same = (owner.name, first) == (tenant.name, index)
+    where = sources.place("tenants", owner.name, ("networks", first, "subnets", number))
+    whose = "the same network" if same else f"network `{network.name}` of {of_tenant(tenant.name, owner.name)}"
+    fix = "remove one of the two" if same else "write this network's own: a subnet lies in one VLAN"
+    path = ("networks", index, "subnets", own_number)
+    return sources.problem("tenants", tenant.name, path, f"{own} overlaps {subnet} of {whose} ({where})", fix)
+
+
+def _in_files(item: Subnet) -> tuple[str, int, int]:
+    _, (tenant, index, _), number = item
+    return tenant.name, index, number
 
 
 def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
