@@ -223,9 +223,8 @@ def validate(cron: str, timezone: str) -> list[str]:
 def _times(fields: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
     """All times after *after*, ascending, in UTC. Endless, or empty where the expression never comes."""
     last = after.astimezone(UTC)
-    # One second back: cronsim works in local time without fold, and could otherwise leave out the end of a clock jump.
     try:
-        simulated = CronSim(fields, (last - timedelta(seconds=1)).astimezone(zone))
+        simulated = CronSim(fields, last.astimezone(zone))
     except CronSimError:
         return
     for local in simulated:
