@@ -9,7 +9,8 @@
     keeper.lock      flock held by the living keeper: never two
     run-now          made by "run now" (then SIGUSR1 to the keeper), removed by the keeper
     log.txt          output of the process (direct, keep) and the keeper's own lines
-    runs/<run id>/   run.json (keeper: Run), settings.json, log.txt, progress.json and result.json (the program)
+    runs/<run id>/   row.json (keeper: Run), settings.json (keeper), log.txt; the rest is the program's: progress.json,
+                     result.json, run.json and lock (records), and any other file, which is data of the run
 
 Every JSON file is replaced whole (images.lib.files.replace_json), so readers need no lock.
 """

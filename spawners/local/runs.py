@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from images.lib.files import read_json, replace_json
 from spawners.local import process
 from spawners.local.folder import KeeperState, ProcessRef, Run, WorkloadFolder
-from spawners.local.keeper.rows import RUN_ID, order
+from spawners.local.keeper.rows import ROW, RUN_ID, order
 
 KEEPER_ENV = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -64,7 +64,7 @@ def list_runs(folder: WorkloadFolder, limit: int) -> list[Run]:
         if len(runs) >= limit:
             break
         try:
-            runs.append(Run.model_validate(read_json(folder.runs / name / "run.json")))
+            runs.append(Run.model_validate(read_json(folder.runs / name / ROW)))
         except ValidationError:
             continue  # its keeper was killed before it could write the row, or deletes it right now
     return runs

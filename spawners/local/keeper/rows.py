@@ -1,4 +1,4 @@
-"""The runs' folders as the keeper writes them: rows (run.json), what may be saved of them, what may go."""
+"""The runs' folders as the keeper writes them: rows (row.json), what may be saved of them, what may go."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 from images.lib.files import read_json, replace_json
 from spawners.local.identity import ProcessRef
 
-RECORDS = ("run.json", "settings.json", "log.txt", "progress.json", "result.json")
+ROW = "row.json"
+"""The keeper's own file in a run's folder; run.json belongs to the program, which works in the same folder."""
+RECORDS = (ROW, "settings.json", "log.txt", "progress.json", "result.json", "run.json", "lock")
 """What every run's folder may hold; any other file is data."""
 RUN_ID = re.compile(r"\d{8}T\d{6}Z(?:-([1-9][0-9]{0,3}))?")
 
@@ -74,7 +76,7 @@ class Rows:
 
     def read(self, run_id: str) -> Row | None:
         """The row of a run; None where the keeper was killed before it could write one."""
-        raw = read_json(self.folder / run_id / "run.json")
+        raw = read_json(self.folder / run_id / ROW)
         if not isinstance(raw, dict):
             return None
         try:
@@ -98,7 +100,7 @@ class Rows:
         raw = asdict(row)
         for name in ("scheduled", "started", "ended"):
             raw[name] = raw[name].isoformat() if raw[name] else None
-        replace_json(self.folder / row.id / "run.json", raw)
+        replace_json(self.folder / row.id / ROW, raw)
         return row
 
     def last_sign(self, row: Row) -> datetime | None:
