@@ -1,0 +1,1 @@
+"""JupyterLab behind the hub's sign-in: a quicker start, and activity that counts running work."""
