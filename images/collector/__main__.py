@@ -1,6 +1,7 @@
 """``python -m images.collector SETTINGS.json``: serve until SIGTERM.
 
-Exit codes: 0 after SIGTERM or SIGINT, 1 where the service cannot run (port busy, state folder in use), 2 for wrong settings.
+Exit codes: 0 after SIGTERM or SIGINT, 1 where the service cannot run (port busy, state folder in use), 2 for wrong
+settings.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from images.collector import tls
 from images.collector.data import PassivePorts
 from images.collector.defender import Defender
 from images.collector.filesystem import Folders
-from images.collector.ftp import Service
 from images.collector.ledger import Ledger
 from images.collector.publish import Publisher
 from images.collector.server import FtpService, one_line_for_threads
+from images.collector.service import Service
 from images.collector.settings import Settings, SettingsError, load_settings, read_password
 from images.collector.spool import Spool
 from images.collector.store import RCD_OPTIONS, Store, StoreError
@@ -173,7 +174,8 @@ def _probe(store: Store) -> None:
 def _lock_state(state: Path, stop: threading.Event) -> int:
     """Hold the state folder for this process and its rclone. CannotRun where another collector has it.
 
-    rclone inherits the lock: had we been killed, and it not yet, a copy that it still finishes could come after a newer one.
+    rclone inherits the lock: had we been killed, and it not yet, a copy that it still finishes could come after a
+    newer one.
     """
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -195,7 +197,8 @@ def _start_logging() -> None:
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S%z",
     )
-    # pyftpdlib's own commentary would name files and users a second time; its unexpected errors come through our handlers.
+    # pyftpdlib's own commentary would name files and users a second time; its unexpected errors come through our
+    # handlers.
     logging.getLogger("pyftpdlib").setLevel(logging.CRITICAL)
     threading.excepthook = one_line_for_threads
 

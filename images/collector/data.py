@@ -30,11 +30,12 @@ def _buffer() -> memoryview:
 
 
 class _ReceivingDTP(DTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
-    """Reads an upload. Everything that is not a clean end of file makes it incomplete; stock pyftpdlib takes a reset for
-    the end (ioloop.AsyncChat.recv → handle_close → 226).
+    """Reads an upload. Everything that is not a clean end of file makes it incomplete; stock pyftpdlib takes a reset
+    for the end (ioloop.AsyncChat.recv → handle_close → 226).
     """
 
     ac_out_buffer_size = 1 << 18
+    _lastdata: int
     _over: str | None = None  # the reply with which an upload ended, once it has
 
     def enable_receiving(self, type: str, cmd: str) -> None:
@@ -112,8 +113,8 @@ class _ReceivingDTP(DTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
             self.close()
 
     def close(self) -> None:
-        """Close the connection first (RFC 959), then decide and answer. Blocks while the file is being stored: a session
-        is a thread of its own, so it delays nobody else.
+        """Close the connection first (RFC 959), then decide and answer. Blocks while the file is being stored: a
+        session is a thread of its own, so it delays nobody else.
         """
         if self._closed or not self.receive or self.file_obj is None:
             super().close()

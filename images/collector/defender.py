@@ -1,4 +1,6 @@
-"""Wrong passwords: counted by address, and the address locked out after too many. Pure but for the clock it is given."""
+"""Wrong passwords: counted by address, and the address locked out after too many. Pure but for the clock it is
+given.
+"""
 
 from __future__ import annotations
 

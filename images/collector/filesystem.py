@@ -241,7 +241,8 @@ class RemoteFS(AbstractedFS):  # type: ignore[misc]  # pyftpdlib has no types
         local = self._service.spool.folder / f"download-{os.urandom(8).hex()}"
         try:
             self._store("get", filename.strip("/"), local)
-            return local.open("rb")
+            opened: BinaryIO = local.open("rb")
+            return opened
         finally:
             local.unlink(missing_ok=True)
 

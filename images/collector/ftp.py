@@ -2,109 +2,34 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import secrets
 import socket
 import sys
-import threading
-from dataclasses import dataclass, field
 from typing import Any
 
 from OpenSSL import SSL
-from pyftpdlib.exceptions import AuthenticationFailed
-from pyftpdlib.handlers import TLS_FTPHandler
 
-from images.collector.data import CollectorDTP, CollectorPassiveDTP, PassivePorts
-from images.collector.defender import Defender
-from images.collector.filesystem import Folders, RemoteFS
-from images.collector.ledger import Ledger
+from images.collector.commands import Commands
+from images.collector.data import CollectorDTP, CollectorPassiveDTP
+from images.collector.filesystem import RemoteFS
 from images.collector.names import refusal
-from images.collector.publish import Publisher
 from images.collector.receive import Control, Receiver, Refused, Rules, control_state
-from images.collector.settings import Settings
-from images.collector.spool import Spool
-from images.collector.store import Store
+from images.collector.service import Authorizer, Service
 
 _log = logging.getLogger("collector")
-_NOT_OFFERED = ("MFMT", "SITE CHMOD")
 
 
-@dataclass
-class Service:
-    """What all sessions share."""
-
-    settings: Settings
-    password: str
-    spool: Spool
-    store: Store
-    publisher: Publisher
-    ledger: Ledger
-    folders: Folders
-    defender: Defender
-    ports: PassivePorts
-    stopping: threading.Event = field(default_factory=threading.Event)
-    busy: set[object] = field(default_factory=set)  # uploads being received or stored now; waited for at the end
-
-
-class Authorizer:
-    """pyftpdlib's interface: one user, whose rights the settings say."""
-
-    def __init__(self, settings: Settings, password: str) -> None:
-        if not password:
-            raise ValueError("an empty password would let everyone in")
-        self._user = settings.username.encode()
-        self._password = password.encode()
-        self._perms = "elrafmwMT"  # what is not allowed is refused by the handler, with its reason
-
-    def validate_authentication(self, username: str, password: str, handler: Any) -> None:
-        """AuthenticationFailed unless both are right; the time it takes does not tell which was wrong."""
-        user_fits = hmac.compare_digest(username.encode(errors="replace"), self._user)
-        password_fits = hmac.compare_digest(password.encode(errors="replace"), self._password)
-        if not (user_fits and password_fits):
-            raise AuthenticationFailed("Wrong user or password.")
-
-    def get_home_dir(self, username: str) -> str:
-        """Everyone's root is the destination folder."""
-        return "/"
-
-    def has_perm(self, username: str, perm: str, path: str | None = None) -> bool:
-        """Everything reaches the handler's methods."""
-        return True
-
-    def get_perms(self, username: str) -> str:
-        """What MLSD shows."""
-        return self._perms
-
-    def get_msg_login(self, username: str) -> str:
-        """The text of 230."""
-        return "Logged in."
-
-    def get_msg_quit(self, username: str) -> str:
-        """The text of 221."""
-        return "Goodbye."
-
-    def impersonate_user(self, username: str, password: str) -> None:
-        """Nothing: there are no system users here."""
-
-    def terminate_impersonation(self, username: str) -> None:
-        """Nothing, as above."""
-
-
-class CollectorHandler(TLS_FTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
+class CollectorHandler(Commands):
     """One control connection. handler_class() gives the subclass with its service."""
 
-    service: Service
+    data_channel: Any
+    _in_dtp_queue: tuple[Receiver, str] | None
     banner = "Instrument upload ready."
     dtp_handler = CollectorDTP
     abstracted_fs = RemoteFS
     unicode_errors = "strict"  # a name that cannot be decoded is refused with 501, not stored under another one
     max_login_attempts = 3
-    proto_cmds = {name: rules for name, rules in TLS_FTPHandler.proto_cmds.items() if name not in _NOT_OFFERED}  # noqa: RUF012
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        self._announced: int | None = None
-        super().__init__(*arguments, **keywords)
 
     @property
     def quitting(self) -> bool:
@@ -289,7 +214,7 @@ class CollectorHandler(TLS_FTPHandler):  # type: ignore[misc]  # pyftpdlib has n
             protocol="ftps" if self._ssl_established else "ftp",
             outcome="renamed",
             reason=f"was {source}",
-            **{"from": source},
+            was=source,
         )
 
     def _gone(self) -> str | None:
@@ -325,83 +250,6 @@ class CollectorHandler(TLS_FTPHandler):  # type: ignore[misc]  # pyftpdlib has n
             return
         self.no_data_connection()
         super().ftp_ABOR(line)
-
-    def ftp_ALLO(self, line: str) -> None:
-        """Remember the announced size; an upload of another size is not stored."""
-        count = line.split(" ")[0]
-        if not count.isascii() or not count.isdigit() or len(count) > 18:
-            self.respond("501 ALLO takes a number of bytes")
-            return
-        self._announced = int(count)
-        self.respond("200 Size noted: an upload of any other size will not be stored.")
-
-    def ftp_APPE(self, file: str) -> None:
-        """Refused: an object cannot be appended to."""
-        self.respond("502 APPE is not offered: an object cannot be appended to; send the whole file with STOR")
-
-    def ftp_REST(self, line: str) -> None:
-        """Only the beginning: what broke off before has been thrown away, so there is nothing to go on from."""
-        if line.strip() == "0":
-            self.respond("350 Starting at 0.")
-        else:
-            self.respond("502 REST is not offered: broken uploads are not kept; send the whole file")
-
-    def ftp_FEAT(self, line: str) -> None:
-        """pyftpdlib's list without REST STREAM, which is not offered."""
-        offered = self.proto_cmds
-        self.proto_cmds = {name: rules for name, rules in offered.items() if name != "REST"}
-        try:
-            super().ftp_FEAT(line)
-        finally:
-            self.proto_cmds = offered
-
-    def ftp_SIZE(self, path: str) -> None:
-        """The size of a stored file, in ASCII mode as well: bytes are never changed here."""
-        kept, self._current_type = self._current_type, "i"
-        try:
-            super().ftp_SIZE(path)
-        finally:
-            self._current_type = kept
-
-    def ftp_DELE(self, path: str) -> None:
-        """Delete a file, where the settings allow it."""
-        if self._allowed(self.service.settings.allow_delete, "deleting"):
-            super().ftp_DELE(path)
-
-    def ftp_RMD(self, path: str) -> None:
-        """Remove an empty folder, where the settings allow deleting."""
-        if self._allowed(self.service.settings.allow_delete, "deleting"):
-            super().ftp_RMD(path)
-
-    def ftp_RETR(self, file: str) -> None:
-        """Send a stored file, where the settings allow it."""
-        if self._allowed(self.service.settings.allow_download, "downloading"):
-            super().ftp_RETR(file)
-
-    def ftp_LIST(self, path: str) -> None:
-        """List a folder, where the settings allow it."""
-        if self._allowed(self.service.settings.allow_list, "listing"):
-            super().ftp_LIST(path)
-
-    def ftp_NLST(self, path: str) -> None:
-        """As LIST."""
-        if self._allowed(self.service.settings.allow_list, "listing"):
-            super().ftp_NLST(path)
-
-    def ftp_MLSD(self, path: str) -> None:
-        """As LIST."""
-        if self._allowed(self.service.settings.allow_list, "listing"):
-            super().ftp_MLSD(path)
-
-    def ftp_STAT(self, path: str) -> None:
-        """Of a path: as LIST."""
-        if not path or self._allowed(self.service.settings.allow_list, "listing"):
-            super().ftp_STAT(path)
-
-    def _allowed(self, allowed: bool, what: str) -> bool:
-        if not allowed:
-            self.respond(f"550 {what} is not allowed here")
-        return allowed
 
 
 def handler_class(service: Service, context: SSL.Context) -> type[CollectorHandler]:

@@ -12,8 +12,10 @@ from typing import Any, Literal
 from images.lib.files import append_json_line
 
 Outcome = Literal["stored", "incomplete", "late", "recovered", "waiting", "superseded", "renamed"]
-"""stored, late, recovered: in the object store now. waiting: received, not stored yet; a later row with the same id says
-more. superseded: a newer upload of the name came before a waiting one was stored. renamed: by RNFR/RNTO, not an upload."""
+"""stored, late, recovered: in the object store now. waiting: received, not stored yet; a later row with the same id
+says more. superseded: a newer upload of the name came before a waiting one was stored. renamed: by RNFR/RNTO, not an
+upload.
+"""
 
 _log = logging.getLogger("collector")
 
@@ -38,7 +40,7 @@ class Ledger:
         seconds: float | None = None,
         reason: str | None = None,
         sha256: str | None = None,
-        **more: str,
+        was: str | None = None,
     ) -> None:
         """Append one row; *path* is relative to the destination folder, *seconds* from the first byte to this row.
 
@@ -57,7 +59,8 @@ class Ledger:
         }
         if sha256 is not None:
             row["sha256"] = sha256
-        row.update(more)
+        if was is not None:
+            row["from"] = was
         try:
             with self._lock:
                 self._rotate()

@@ -1,9 +1,10 @@
-"""From the spool into the object store: in order for each name, tried again while the store is down, never older over newer.
+"""From the spool into the object store: in order for each name, tried again while the store is down, never older
+over newer.
 
-Every name has a queue. What is at its head may write to the store, the rest wait for their turn: two sessions that upload
-the same name are stored in the order in which they were received. An upload that failed leaves the queue and waits
-(``_Name.waiting``, one at most for a name): the newest that was received is what the object must become, so a newer upload of
-the name, stored or waiting itself, takes its place.
+Every name has a queue. What is at its head may write to the store, the rest wait for their turn: two sessions that
+upload the same name are stored in the order in which they were received. An upload that failed leaves the queue and
+waits (``_Name.waiting``, one at most for a name): the newest that was received is what the object must become, so a
+newer upload of the name, stored or waiting itself, takes its place.
 """
 
 from __future__ import annotations
@@ -108,7 +109,9 @@ class Publisher:
 
     @contextmanager
     def turn(self, *paths: str) -> Iterator[None]:
-        """Hold the queues of *paths*: nothing else writes these names meanwhile. Taken in one order, so never a deadlock."""
+        """Hold the queues of *paths*: nothing else writes these names meanwhile. Taken in one order, so never a
+        deadlock.
+        """
         ticket = object()
         wanted = sorted(set(paths))
         with self._changed:

@@ -1,8 +1,8 @@
 """Receiving one file: the bytes into the spool, and the decision whether what came is the whole file.
 
-FTP's stream mode ends a file by closing the data connection, so a client that dies looks at first like one that is done.
-What tells them apart, and is used here: a reset; under TLS a missing close_notify; ABOR; the control connection, which a
-dead client loses as well; and the size, where the client announced it (ALLO).
+FTP's stream mode ends a file by closing the data connection, so a client that dies looks at first like one that is
+done. What tells them apart, and is used here: a reset; under TLS a missing close_notify; ABOR; the control
+connection, which a dead client loses as well; and the size, where the client announced it (ALLO).
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Control(Enum):
 def control_state(control: Any, settle_ms: int) -> Control:
     """Look at the control connection (a socket or an SSL.Connection) without taking anything from it.
 
-    A killed client closes both connections within microseconds, in either order; *settle_ms* is how long we wait for the
-    second. A client that said QUIT and left is no broken one: it wanted to end after this file.
+    A killed client closes both connections within microseconds, in either order; *settle_ms* is how long we wait for
+    the second. A client that said QUIT and left is no broken one: it wanted to end after this file.
     """
     poller = select.poll()
     poller.register(control.fileno(), select.POLLRDHUP)
@@ -124,7 +124,9 @@ class Receiver:
             raise Refused(f"452 The spool cannot take more: {error.strerror}") from None
 
     def complete(self) -> Upload:
-        """All has come: from here on the upload is kept through a kill -9. Refused where the journal cannot be written."""
+        """All has come: from here on the upload is kept through a kill -9. Refused where the journal cannot be
+        written.
+        """
         self.ended = True
         self._stream.close()
         digest = self._hash.hexdigest() if self._hash is not None else None

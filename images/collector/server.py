@@ -13,8 +13,9 @@ from OpenSSL import SSL
 from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import ThreadedFTPServer
 
-from images.collector.ftp import Service, handler_class
+from images.collector.ftp import handler_class
 from images.collector.receive import Receiver
+from images.collector.service import Service
 
 _log = logging.getLogger("collector")
 _TICK_S = 0.2
@@ -27,8 +28,8 @@ class CollectorServer(ThreadedFTPServer):  # type: ignore[misc]  # pyftpdlib has
     acceptor: threading.Thread | None = None
 
     def _accept_new_cons(self) -> bool:
-        # pyftpdlib asks for data connections too (from the session's thread), which are no sessions of their own, and lets
-        # one session more in than it was told.
+        # pyftpdlib asks for data connections too (from the session's thread), which are no sessions of their own, and
+        # lets one session more in than it was told.
         return threading.current_thread() is not self.acceptor or self._map_len() < self.max_cons
 
     def handle_error(self) -> None:
@@ -57,7 +58,8 @@ class FtpService:
     def stop(self, grace_s: float) -> None:
         """Accept nothing new, let running uploads end within *grace_s* seconds, then cut what is left.
 
-        What was received and is not stored by then stays in the spool, for the next start; what is half received is gone.
+        What was received and is not stored by then stays in the spool, for the next start; what is half received is
+        gone.
         """
         self._service.stopping.set()
         self._thread.join(5)

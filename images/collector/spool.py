@@ -1,10 +1,10 @@
 """What has been received and is not in the object store yet, and the journal that outlives kill -9.
 
-One file for each upload, named by its id, and one journal of lines: ``begin`` (who sends what), ``received`` (complete: this
-many bytes), ``synced`` (also safe from a power failure), ``end`` (no longer ours). A killed process loses nothing that it
-wrote, so neither the files nor the journal are synced on the fast way to the object store: until it has its 226 a client
-has been promised nothing. Only an upload that must wait is synced. After a power failure (the boot id differs) a file that
-was not synced may have lost its end, and counts as broken off.
+One file for each upload, named by its id, and one journal of lines: ``begin`` (who sends what), ``received``
+(complete: this many bytes), ``synced`` (also safe from a power failure), ``end`` (no longer ours). A killed process
+loses nothing that it wrote, so neither the files nor the journal are synced on the fast way to the object store:
+until it has its 226 a client has been promised nothing. Only an upload that must wait is synced. After a power
+failure (the boot id differs) a file that was not synced may have lost its end, and counts as broken off.
 """
 
 from __future__ import annotations
@@ -162,7 +162,9 @@ class Spool:
         return None
 
     def _compact(self) -> None:
-        """Write the journal anew with what is alive, in the same order. Replaced whole: a reader sees the old or new one."""
+        """Write the journal anew with what is alive, in the same order. Replaced whole: a reader sees the old or new
+        one.
+        """
         fresh = self._journal_path.with_name("journal.new")
         with fresh.open("w", encoding="utf-8") as stream:
             for upload, synced in self._live.values():

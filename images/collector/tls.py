@@ -41,7 +41,9 @@ def context(certificate_path: Path, key_path: Path) -> SSL.Context:
 
 
 def host_key(folder: Path) -> tuple[Path, str]:
-    """The SSH host key in *folder*, made once, and its fingerprint as ssh shows it ("SHA256:…"). OSError, ValueError."""
+    """The SSH host key in *folder*, made once, and its fingerprint as ssh shows it ("SHA256:…"). OSError,
+    ValueError.
+    """
     path = folder / "ssh-host-key"
     if not path.exists():
         key = ed25519.Ed25519PrivateKey.generate()

@@ -1,7 +1,8 @@
 """One long-lived ``rclone rcd`` and its remote control: no process start for each file.
 
-The daemon listens on a Unix socket in a 0700 folder, made under umask 077, so that only our own user reaches it; that is
-why it needs no password of its own. Its calls are those of https://rclone.org/rc/: ``operations/copyfile`` and so on.
+The daemon listens on a Unix socket in a 0700 folder, made under umask 077, so that only our own user reaches it;
+that is why it needs no password of its own. Its calls are those of https://rclone.org/rc/: ``operations/copyfile``
+and so on.
 """
 
 from __future__ import annotations
@@ -53,11 +54,27 @@ def plain_reason(text: str) -> str:
 
 
 class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket named relative to an open folder: sun_path holds 107 bytes, a state folder may be longer."""
+    """HTTP over a Unix socket, named relative to an open folder: sun_path holds 107 bytes, a folder's name may be
+    longer.
+    """
 
     def __init__(self, folder: int, timeout: float | None) -> None:
         super().__init__("rclone", timeout=timeout)
         self._folder = folder
+        self._unsent = bytearray()
+
+    def send(self, data: Any) -> None:
+        """Hold back until flush(): http.client sends head and body apart, which wakes rclone twice for each small
+        file.
+        """
+        self._unsent += data
+
+    def flush(self) -> None:
+        """Send what request() prepared."""
+        data, self._unsent = self._unsent, bytearray()
+        if self.sock is None:
+            self.connect()
+        self.sock.sendall(data)
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -74,8 +91,8 @@ class RcloneDaemon:
     """A supervised ``rclone rcd``: started again, after a pause that grows to 5 s, whenever it ends by itself.
 
     *rclone* is the program, *config* the remotes' file (0600), *folder* a folder of ours for the socket, *options* more
-    command-line options (never a secret: argv is readable by everyone), *keep_open* file descriptors that the child holds
-    too, such as a lock that must outlive us as long as the child may still write.
+    command-line options (never a secret: argv is readable by everyone), *keep_open* file descriptors that the child
+    holds too, such as a lock that must outlive us as long as the child may still write.
     """
 
     def __init__(
@@ -139,13 +156,14 @@ class RcloneDaemon:
     def call(self, method: str, timeout_s: float | None = None, **parameters: Any) -> dict[str, Any]:
         """Call *method* (such as ``operations/stat``) and return its answer.
 
-        RcloneError where rclone says no. RcloneUnavailable where it does not answer, within *timeout_s* seconds if given:
-        the call may or may not have been carried out, so only repeat what may be done twice.
+        RcloneError where rclone says no. RcloneUnavailable where it does not answer (within *timeout_s* seconds, if
+        given): the call may or may not have been carried out, so only repeat what may be done twice.
         """
         body = json.dumps(parameters)
         connection, generation = self._take(timeout_s)
         try:
             connection.request("POST", f"/{method}", body, {"Content-Type": "application/json"})
+            connection.flush()
             response = connection.getresponse()
             payload = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -227,6 +245,7 @@ class RcloneDaemon:
             connection = _Connection(self._folder_fd, 5.0)
             try:
                 connection.request("POST", "/rc/noop")
+                connection.flush()
                 if connection.getresponse().status == http.HTTPStatus.OK:
                     return True
             except (OSError, http.client.HTTPException):
