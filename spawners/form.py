@@ -162,3 +162,10 @@ def _number(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def typed(kind: Kind, profile: Profile, data: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What a submitted form holds, to be shown again: as read_form, and a field that was emptied stays empty."""
+    shown = set(kind.options.model_fields) - set(profile.hidden) - set(profile.locked)
+    emptied = {name: None for name in shown if name in data and not any(value.strip() for value in data[name])}
+    return {**emptied, **read_form(kind, profile, data)}

@@ -1,0 +1,1 @@
+"""The pages: handlers of a few lines over the view models."""
