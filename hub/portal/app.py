@@ -41,7 +41,7 @@ def create_app(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
     """The application. The cookies' key is in the state folder (made at the first start). OSError as it comes."""
-    prefix = settings.prefix
+    prefix = settings.prefix.rstrip("/")
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -54,7 +54,7 @@ def create_app(
         version="1",
         description=DESCRIPTION,
         openapi_tags=TAGS,
-        openapi_url=f"{prefix}api/v1/openapi.json",
+        openapi_url=f"{prefix}/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
         lifespan=life,
@@ -73,12 +73,12 @@ def create_app(
         locks=Locks(),
     )
     errors.install(app)
-    app.add_api_route(f"{prefix}static/{{name}}", static, include_in_schema=False)
-    app.include_router(api, prefix=f"{prefix}api/v1")
-    app.include_router(apidocs.router, prefix=f"{prefix}api")
+    app.add_api_route(f"{prefix}/static/{{name}}", static, include_in_schema=False)
+    app.include_router(api, prefix=f"{prefix}/api/v1")
+    app.include_router(apidocs.router, prefix=f"{prefix}/api")
     for router in (form.router, workload.router, home.router):
         app.include_router(router, prefix=prefix)
-    app.include_router(home.unattended, prefix=settings.base_url)
+    app.include_router(home.unattended, prefix=settings.base_url.rstrip("/"))
     app.add_middleware(SecurityHeaders, hub_host=settings.hub_host)
     return app
 

@@ -62,7 +62,7 @@ class Typed:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-@router.get("new/{tenant}/{profile}")
+@router.get("/new/{tenant}/{profile}")
 async def show(request: Request, at: At) -> Response:
     """The form, empty, or filled with what an earlier workload was started with (?from=owner/name)."""
     return await _draw(request, at, await _again(request, at))
@@ -84,7 +84,7 @@ async def _again(request: Request, at: Place) -> Typed:
     return Typed(work.name if keep else new_name(at.profile.name), work.display_name, work.owner, values)
 
 
-@router.post("new/{tenant}/{profile}")
+@router.post("/new/{tenant}/{profile}")
 async def launch(request: Request, at: At) -> Response:
     """Start it. Sent twice (a double click, a reload after a time-out) it finds what the first one started."""
     data = await request.form()
@@ -157,7 +157,7 @@ async def _draw(
     )
 
 
-@router.get("fit/{tenant}/{profile}")
+@router.get("/fit/{tenant}/{profile}")
 async def fits(request: Request, at: At) -> Response:
     """Whether the chosen size fits the quota now."""
     seen = await workloads(at.portal, at.tenant.name)
@@ -195,7 +195,7 @@ def _preview(values: Mapping[str, Any], widgets: Mapping[str, str]) -> tuple[str
     return widgets["cron"], widgets.get("timezone", "")
 
 
-@router.get("schedule-preview")
+@router.get("/schedule-preview")
 async def schedule_preview(request: Request, visitor: SignedIn) -> Response:
     """The next five runs while a schedule is typed. *cron_field*, *zone_field*: which parameters hold it."""
     del visitor

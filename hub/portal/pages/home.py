@@ -21,7 +21,7 @@ unattended = APIRouter(include_in_schema=False)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 
 
-@router.get("")
+@router.get("/")
 async def home(request: Request, visitor: SignedIn) -> Response:
     """My tenants with what they run, and the cards."""
     portal = portal_of(request)
@@ -34,7 +34,7 @@ async def home(request: Request, visitor: SignedIn) -> Response:
     return page(request, portal, visitor, "home.html", tenants=tenants, site=world.site)
 
 
-@router.get("live")
+@router.get("/live")
 async def home_live(request: Request, visitor: SignedIn) -> Response:
     """What has changed on the home page since it was drawn."""
     portal = portal_of(request)
@@ -52,25 +52,25 @@ async def _view(portal: Portal, world: World, tenant: Tenant, visitor: Visitor) 
     return tenant_view(portal.settings, world, portal.kinds, portal.tools, tenant, visitor.name, seen)
 
 
-@router.get("health")
+@router.get("/health")
 async def health() -> Response:
     """For whoever watches the process: it answers."""
     return PlainTextResponse("ok\n")
 
 
-@router.get("oauth_callback")
+@router.get("/oauth_callback")
 async def oauth_callback(request: Request) -> Response:
     """Where the hub sends the browser back to."""
     return await finish_sign_in(request, portal_of(request))
 
 
-@router.get("sign-out")
+@router.get("/sign-out")
 async def leave(request: Request) -> Response:
     """Sign out here and at the hub."""
     return sign_out(portal_of(request))
 
 
-@router.get("u/{owner}/{name}")
+@router.get("/u/{owner}/{name}")
 async def mine(request: Request, visitor: SignedIn, owner: str, name: str) -> Response:
     """A server's page where only owner and name are known: it is in one of the visitor's tenants, or not theirs."""
     portal = portal_of(request)
@@ -82,8 +82,8 @@ async def mine(request: Request, visitor: SignedIn, owner: str, name: str) -> Re
     raise NotFound(f"there is no workload {owner}/{name} that you may see")
 
 
-@unattended.api_route("user/{owner}/{name}", methods=["GET", "HEAD"])
-@unattended.api_route("user/{owner}/{name}/{rest:path}", methods=["GET", "HEAD"])
+@unattended.api_route("/user/{owner}/{name}", methods=["GET", "HEAD"])
+@unattended.api_route("/user/{owner}/{name}/{rest:path}", methods=["GET", "HEAD"])
 async def unattended_server(request: Request, owner: str, name: str, rest: str = "") -> Response:
     """An unattended named server has no process that answers; the hub's proxy leads here, and we show its page.
 

@@ -21,7 +21,7 @@ from hub.portal.views.text import counts_text, outcome, plain_log
 from hub.portal.views.workload import WorkloadPage, progress_view, upload_row, workload_page
 from spawners.refusal import Refusal
 
-router = APIRouter(prefix="w/{tenant}/{owner}/{name}", include_in_schema=False)
+router = APIRouter(prefix="/w/{tenant}/{owner}/{name}", include_in_schema=False)
 _NAME = re.compile(r"[a-z](-?[a-z0-9])*")
 LOG_BYTES = 16384
 PHASES = {"starting": "starting", "running": "live", "scheduled": "live", "backoff": "live"}
