@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
-from jupyterhub.app import JupyterHub
-from tornado.ioloop import PeriodicCallback
+from images.notebook.quick import defer_iri_grammar
 
-from hub import rights
-from hub.auth.local import LocalAccounts
-from spawners.local.site import LocalSite, site_of
+defer_iri_grammar()  # before JupyterHub imports jsonschema: a third of the hub's start would go into a grammar
+
+from jupyterhub.app import JupyterHub  # noqa: E402
+from tornado.ioloop import PeriodicCallback  # noqa: E402
+
+from hub import rights  # noqa: E402
+from hub.auth.local import LocalAccounts  # noqa: E402
+from hub.revive import later, revive  # noqa: E402
+from spawners.local.site import LocalSite, site_of  # noqa: E402
 
 _EVERY_MS = 2000
 
@@ -20,6 +26,7 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
 
     _world_version = -1
     _follow: PeriodicCallback | None = None
+    _revival: asyncio.Task[None] | None = None
 
     @property
     def site(self) -> LocalSite:
@@ -33,6 +40,16 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
         await super().start()
         self._follow = PeriodicCallback(self.follow_world, _EVERY_MS)
         self._follow.start()
+        self._revival = later(self._revive(), self.log)
+
+    async def _revive(self) -> None:
+        """Take back what an empty database has forgotten; the hub answers meanwhile."""
+        known = {
+            user.name: frozenset(name for name, spawner in user.spawners.items() if spawner.active)
+            for user in self.users.values()
+        }
+        token = next(service["api_token"] for service in self.services if service["name"] == "reviver")
+        await revive(self.site, known, self.hub.api_url, token, self.log)
 
     def follow_world(self) -> None:
         """Sync when the world has changed. A failure is logged and tried again; it never ends the hub."""

@@ -9,12 +9,11 @@ import os
 import sys
 from pathlib import Path
 
-from spawners.local.runs import start_keeper
-
 from config.models import World
 from hub.embedded.settings import Embedded
 from images.lib.files import replace_json
 from spawners.local.folder import ProcessRef, WorkloadFolder
+from spawners.local.runs import start_keeper
 from spawners.local.secrets import builtin_keys
 from spawners.plan import LocalPlan, Tools
 

@@ -1,4 +1,4 @@
-"""`tenanthub run`: everything on this machine, in one process tree, with progress and one clear line for what is wrong."""
+"""`tenanthub run`: all of it on this machine, in one process tree; one clear line for whatever is wrong."""
 
 from __future__ import annotations
 
@@ -184,7 +184,8 @@ async def _serve(settings: Embedded, tools: Tools, began: float) -> int:
 
 async def _until_ready(settings: Embedded, children: list[Child], stopping: asyncio.Event) -> None:
     """Wait until sign-in page and portal answer through the proxy. StartError with the last log line of what fails."""
-    pages = [f"{settings.url}/hub/login", f"{settings.url}/services/portal/health"]
+    # The hub itself first: the proxy would log an error for each page that it cannot yet reach.
+    pages = [settings.hub_api, f"{settings.url}/hub/login", f"{settings.url}/services/portal/health"]
     deadline = time.monotonic() + _READY_WITHIN_S
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
         while pages and not stopping.is_set():

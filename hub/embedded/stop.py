@@ -8,11 +8,11 @@ import signal
 import sys
 from datetime import UTC, datetime
 
-from spawners.local.runs import keeper_alive
-
 from hub.embedded.settings import Embedded, StartError, open_settings
+from images.lib.files import read_json
 from spawners.local import process
 from spawners.local.folder import Record, WorkloadFolder
+from spawners.local.runs import keeper_ref
 from spawners.local.store import Store
 
 
@@ -64,11 +64,10 @@ def _stop_one(store: Store, record: Record) -> bool:
 
 
 def _stop_keeper(folder: WorkloadFolder) -> bool:
-    if not keeper_alive(folder):
+    """End a keeper with its child. Its memory of the schedule stays: what is missed until the next start is shown."""
+    keeper = keeper_ref(folder)
+    if keeper is None:
         return False
-    state = json.loads(folder.keeper.read_text(encoding="utf-8"))
-    ref = process.reference(state["keeper"]["pid"])
-    if ref is None:
-        return False
-    process.stop_now(ref, 40)
+    grace = float((read_json(folder.plan) or {}).get("grace_s", 30))
+    process.stop_now(keeper, grace + 10)
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from images.lib.files import read_json, replace_json
 from spawners.kinds.base import Kind
 from spawners.local import process
 from spawners.local.folder import KeeperState, ProcessRef, WorkloadFolder
-from spawners.local.runs import start_keeper
+from spawners.local.runs import KeeperGoneError, keeper_alive, reload_keeper, start_keeper
 from spawners.local.secrets import keep_password, rclone_config, write_secret
 from spawners.local.state import StateFolder
 from spawners.plan import LocalPlace, LocalPlan, Tools
@@ -80,14 +81,20 @@ def start_direct(plan: LocalPlan, place: LocalPlace, extra: Mapping[str, str]) -
 
 
 def start_kept(place: LocalPlace, *, fresh: bool) -> ProcessRef:
-    """Start the keeper of an unattended workload (a living one is adopted). *fresh* forgets the last ready file."""
+    """Start the keeper of an unattended workload; a living one is adopted and told to read its plan again.
+
+    *fresh*: people have just started it; else it goes on where the last keeper stopped.
+    """
     folder = WorkloadFolder(place.folder)
-    if fresh:
-        folder.keeper.unlink(missing_ok=True)
+    living = keeper_alive(folder)
     try:
-        return start_keeper(folder, place.tools.python)
+        ref = start_keeper(folder, place.tools.python, fresh=fresh)
     except process.ProcessStartError as error:
         raise Refusal.of("place", str(error)) from error
+    if living and fresh:
+        with contextlib.suppress(KeeperGoneError):
+            reload_keeper(folder)
+    return ref
 
 
 def free_port() -> int:

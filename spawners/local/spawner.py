@@ -15,6 +15,7 @@ from images.lib.files import read_json
 from spawners import quota
 from spawners.local import launch, process
 from spawners.local.folder import Record
+from spawners.local.runs import stop_unattended
 from spawners.local.site import LocalSite, site_of
 from spawners.local.store import allocate, is_live
 from spawners.plan import LocalPlan
@@ -41,6 +42,8 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
 
     _workload: Workload | None = None
     _record: Record | None = None
+    _before: Record | None = None
+    """The record that a start found, when it is not the first."""
 
     @property
     def site(self) -> LocalSite:
@@ -86,7 +89,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
         asker = getattr(self.handler, "current_user", None)
         name = str(getattr(asker, "name", "") or self.user.name)
         known = self._find()
-        return known.workload.started_by if known and name == "tenanthub-reviver" else name
+        return known.workload.started_by if known and name == "reviver" else name
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -112,6 +115,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
     def _commit(self, workload: Workload) -> tuple[Record, LocalPlan]:
         world, store = self.site.world(), self.site.store
         tenant, kind = world.tenants[workload.tenant], self.site.kinds[workload.kind]
+        self._before = self._find()
         address = None
         if kind.needs_address:
             address = allocate(tenant.network(workload.network), tenant, workload, store.records(tenant.name))
@@ -131,6 +135,9 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
     async def _start_direct(self, record: Record, plan: LocalPlan) -> str:
         place = launch.place_of(self.site.state, self.site.tools, record.workload, None)
         self.port = record.port
+        if self._before is not None and self._before.process is not None:
+            # Left from a hub that lost its database: its token is worthless, and two must never run.
+            await process.stop(self._before.process, plan.grace_s)
         ref = launch.start_direct(plan, place, self.get_env())
         record = self._save(record.model_copy(update={"process": ref}))
         assert record.port  # noqa: S101  (a direct record always has one)
@@ -150,7 +157,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
         record = self._save(record.model_copy(update={"process": ref}))
         wrong = await launch.wait_kept(folder, plan, ref, self.start_timeout)
         if wrong:
-            await process.stop(ref, plan.grace_s)
+            await stop_unattended(folder)
             raise Refusal.of("place", wrong)
         self._save(record.model_copy(update={"phase": "running", "changed": datetime.now(UTC)}))
         return self.portal_url
@@ -189,12 +196,17 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
         record = self._find()
         if record is None or record.wanted != "running" or record.phase == "failed":
             return
-        if record.process is None or not process.alive(record.process):
+        if record.port is not None and (record.process is None or not process.alive(record.process)):
+            self._save(self._ended(record))
+            return
+        if record.port is None and self._over(record):
             self._save(self._ended(record))
             return
         # The wish first: should the hub die in the middle of a stop, nobody starts it again.
         record = self._save(record.model_copy(update={"wanted": "stopped"}))
-        if record.process is not None:
+        if record.port is None:
+            await stop_unattended(self.site.store.folder(record.workload), 1 if now else None)
+        elif record.process is not None:
             await process.stop(record.process, 1 if now else self._grace(record))
         self._save(record.model_copy(update={"phase": "stopped", "reason": "", "changed": datetime.now(UTC)}))
 
