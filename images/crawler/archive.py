@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from warcio.statusandheaders import StatusAndHeaders  # type: ignore[import-untyped]  # warcio ships no types
-from warcio.warcwriter import BufferWARCWriter  # type: ignore[import-untyped]
+from warcio.warcwriter import WARCWriter  # type: ignore[import-untyped]
 
 from images.lib.files import append_json_line
 
@@ -75,6 +76,13 @@ class Page:
     length: int | None
 
 
+class _Verbatim(StatusAndHeaders):  # type: ignore[misc]  # warcio ships no types
+    """Header lines that are written with the bytes they came with; warcio itself would percent-encode some."""
+
+    def compute_headers_buffer(self, header_filter: object = None) -> None:
+        self.headers_buff = self.to_str().encode("latin-1", "replace") + b"\r\n"
+
+
 class Archive:
     """The WARC files and JSON lines of one run, in *folder*. Any method may raise OSError (a full disk)."""
 
@@ -90,12 +98,12 @@ class Archive:
     def add(self, exchange: Exchange) -> Place:
         """Write the response and the request record of *exchange*; both are in the file when this returns."""
         file = self._file_with_room()
-        writer = BufferWARCWriter(gzip=True, warc_version="1.1")
+        writer = WARCWriter(io.BytesIO(), gzip=True, warc_version="1.1")
         response = self._response(writer, exchange)
         writer.write_record(response)
         response_end = writer.out.tell()
         writer.write_record(self._request(writer, exchange, response.rec_headers.get_header("WARC-Record-ID")))
-        offset = self._write(file, writer.get_contents())
+        offset = self._write(file, writer.out.getvalue())
         return Place(Path(str(file.name)).name, offset, response_end)
 
     def add_page(self, page: Page) -> None:
@@ -123,11 +131,11 @@ class Archive:
             # Unbuffered: a record that write() took is out of this process and outlives its death.
             self._file = io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
             self._file.name = str(path)
-            writer = BufferWARCWriter(gzip=True, warc_version="1.1")
+            writer = WARCWriter(io.BytesIO(), gzip=True, warc_version="1.1")
             record = writer.create_warcinfo_record(path.name, self._info)
             self._warcinfo_id = record.rec_headers.get_header("WARC-Record-ID")
             writer.write_record(record)
-            self._write(self._file, writer.get_contents())
+            self._write(self._file, writer.out.getvalue())
         return self._file
 
     @staticmethod
@@ -153,12 +161,12 @@ class Archive:
             headers["WARC-IP-Address"] = exchange.address
         return headers
 
-    def _response(self, writer: BufferWARCWriter, exchange: Exchange) -> Any:
+    def _response(self, writer: WARCWriter, exchange: Exchange) -> Any:
         try:
             phrase = HTTPStatus(exchange.status).phrase
         except ValueError:
             phrase = ""
-        lines = StatusAndHeaders(f"{exchange.status} {phrase}".rstrip(), exchange.response_headers, protocol="HTTP/1.1")
+        lines = _Verbatim(f"{exchange.status} {phrase}".rstrip(), exchange.response_headers, protocol="HTTP/1.1")
         return writer.create_warc_record(
             exchange.url,
             "response",
@@ -168,12 +176,11 @@ class Archive:
             warc_headers_dict=self._common(exchange),
         )
 
-    def _request(self, writer: BufferWARCWriter, exchange: Exchange, response_id: str) -> Any:
-        path = exchange.url.split("#", 1)[0].split("://", 1)[-1]
-        path = path[path.find("/") :] if "/" in path else "/"
-        lines = StatusAndHeaders(
-            f"{path} HTTP/1.1", exchange.request_headers, protocol=exchange.method, is_http_request=True
-        )
+    def _request(self, writer: WARCWriter, exchange: Exchange, response_id: str) -> Any:
+        parts = urlsplit(exchange.url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        first_line = f"{exchange.method} {target} HTTP/1.1"
+        lines = _Verbatim(first_line, exchange.request_headers, is_http_request=True)
         headers = self._common(exchange) | {"WARC-Concurrent-To": response_id}
         return writer.create_warc_record(exchange.url, "request", http_headers=lines, warc_headers_dict=headers)
 

@@ -70,6 +70,7 @@ def scrapy_settings(settings: CrawlSettings) -> Settings:
             "SPIDER_MIDDLEWARES": {"scrapy.spidermiddlewares.depth.DepthMiddleware": None},
             "HTTPPROXY_ENABLED": False,
             "ROBOTSTXT_OBEY": False,  # RobotsMiddleware does
+            "RETRY_GIVE_UP_LOG_LEVEL": "DEBUG",  # the spider tells it in plainer words
             "HTTPERROR_ALLOW_ALL": True,
             "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",  # breadth first
             "USER_AGENT": settings.user_agent,

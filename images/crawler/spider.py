@@ -55,8 +55,9 @@ class ArchiveSpider(Spider):
     def parse(self, response: Response) -> Iterator[Request]:
         """Write the line of an answered page and give the requests that follow from it."""
         state, kind = self.state, response.meta["kind"]
-        # Answers that arrived together with the last page allowed are in the WARC, but are no page of this run.
-        if state.reason is not None or (kind == "page" and state.answered >= state.settings.max_pages):
+        # An answer that arrived together with the last page allowed is in the WARC, but is no page of this run. One
+        # that was archived before the crawl ended for another reason still gets its line.
+        if kind == "page" and state.answered >= state.settings.max_pages:
             return
         title = _title(response)
         if not self._count(response, title):

@@ -13,11 +13,15 @@ from pathlib import Path
 from time import monotonic, sleep
 
 MANIFEST = "manifest.json"
+NO_SUCH_FOLDER = 3  # rclone's exit code; S3 has no folders, so before the first file there is none
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 
 log = logging.getLogger("crawler")
 
 _LOG_LINE = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (ERROR|CRITICAL|NOTICE|INFO) *: ", re.ASCII)
+_S3_FILLING = re.compile(
+    r" (exceeded maximum number of attempts, \d+|(https response error )?StatusCode: 0|RequestID: [^,]*|HostID: [^,]*),"
+)
 _UNCHECKED = re.compile(r"\b[1-9]\d* hashes could not be checked")
 
 
@@ -57,17 +61,21 @@ class Uploader:
 
     def _once(self, folder: Path, destination: str, clock: _StopClock) -> None:
         source, without = str(folder), ("--exclude", f"/{MANIFEST}", "--exclude", "/.*")
+        # The slash says that it is a folder. rclone else asks, and takes a 403 for “is a file not a directory”.
+        destination = destination.rstrip("/") + "/"
+        # One listing first: it tells within a second or two that a store is down, where copy takes minutes.
+        self._run(clock, "lsf", destination, "--low-level-retries", "1", fine=(0, NO_SUCH_FOLDER))
         self._run(clock, "copy", source, destination, "--checksum", *without)
         report = self._run(clock, "check", source, destination, "--one-way", *without)
         if _UNCHECKED.search(report):  # a store without checksums: read the files back
             self._run(clock, "check", source, destination, "--one-way", "--download", *without)
         # The manifest says that everything beside it is there, so it goes when that has been seen.
-        self._run(clock, "copyto", str(folder / MANIFEST), f"{destination}/{MANIFEST}", "--checksum")
+        self._run(clock, "copyto", str(folder / MANIFEST), f"{destination}{MANIFEST}", "--checksum")
 
-    def _run(self, clock: _StopClock, *arguments: str) -> str:
+    def _run(self, clock: _StopClock, *arguments: str, fine: tuple[int, ...] = (0,)) -> str:
         """rclone's log of one command. UploadError with its last complaint, or if there is no time left for it."""
-        command = [str(self.rclone), *arguments, "--config", str(self.config), "--retries", "1"]
-        command += ["--low-level-retries", "3", "--contimeout", "10s", "--timeout", "60s", "--log-level", "NOTICE"]
+        command = [str(self.rclone), "--config", str(self.config), "--retries", "1", "--low-level-retries", "2"]
+        command += ["--contimeout", "10s", "--timeout", "60s", "--log-level", "NOTICE", *arguments]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("RCLONE_")}
         with tempfile.TemporaryFile() as output:
             try:
@@ -85,7 +93,7 @@ class Uploader:
             status = _wait(process, clock)
             output.seek(0)
             text = output.read().decode("utf-8", "replace")
-        if status != 0:
+        if status not in fine:
             raise UploadError(_last_complaint(text) or f"rclone {arguments[0]} ended with status {status}")
         return text
 
@@ -126,9 +134,9 @@ def _wait(process: subprocess.Popen[bytes], clock: _StopClock) -> int:
 
 
 def _last_complaint(text: str) -> str:
-    """The last error in an rclone log, without its time stamp, in at most 300 characters."""
+    """What rclone's log says last, without time stamp, counters and the S3 library's filling; 300 characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [_LOG_LINE.sub("", line) for line in lines if re.search(r"\b(ERROR|CRITICAL)\b", line)]
-    # The summary lines (“Attempt 1/1 failed with 3 errors and: …”, “Failed to copy …”) say it best and come last.
-    found = errors or [_LOG_LINE.sub("", line) for line in lines]
-    return found[-1][:300] if found else ""
+    if not lines:
+        return ""
+    last = _LOG_LINE.sub("", lines[-1]).rpartition("last error was: ")[2]
+    return _S3_FILLING.sub("", last)[:300]
