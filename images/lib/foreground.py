@@ -1,8 +1,7 @@
-"""Is somebody's work still running under a shell? The question that an idle rule has to ask before it stops a server."""
+"""Is somebody's work still running on a terminal? An idle rule has to ask before it stops a server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import PurePath
 
 import psutil
@@ -23,35 +22,35 @@ def is_waiting_shell(argv: list[str]) -> bool:
     return all(word.startswith("-") and ("c" not in word or word.startswith("--")) for word in rest)
 
 
+def _running(process: psutil.Process) -> bool:
+    return process.status() not in _NOT_RUNNING and not is_waiting_shell(process.cmdline())
+
+
 def jobs_below(pid: int) -> list[str]:
     """The names of the programs that run below the shell *pid*, in the foreground or not; empty where there are none.
 
     Shells that wait for a person are not programs, nor is a stopped or dead process. A program that waits for its user
     (an editor, a Python prompt) does count: nobody can tell its silence from a computation's.
     """
+    return _names(pid, on_terminal=False)
+
+
+def jobs_on_terminals(root: int) -> list[str]:
+    """The names of the programs below *root* that have a terminal. For an editor whose own processes have none (it was
+    started in a session of its own) these are what its users run in its terminals and as its tasks."""
+    return _names(root, on_terminal=True)
+
+
+def _names(root: int, *, on_terminal: bool) -> list[str]:
     names = []
     try:
-        children = psutil.Process(pid).children(recursive=True)
+        children = psutil.Process(root).children(recursive=True)
     except psutil.Error:
-        return []  # the shell has ended meanwhile
+        return []  # it has ended meanwhile
     for child in children:
         try:
-            if child.status() not in _NOT_RUNNING and not is_waiting_shell(child.cmdline()):
+            if (not on_terminal or child.terminal() is not None) and _running(child):
                 names.append(child.name())
         except psutil.Error:
             continue
     return names
-
-
-def waiting_shells(root: int) -> Iterable[int]:
-    """The process ids of the interactive shells below *root*, each with its own terminal."""
-    try:
-        children = psutil.Process(root).children(recursive=True)
-    except psutil.Error:
-        return
-    for child in children:
-        try:
-            if child.terminal() is not None and is_waiting_shell(child.cmdline()):
-                yield child.pid
-        except psutil.Error:
-            continue

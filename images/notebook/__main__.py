@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from images.notebook.quick import defer_hub_database, defer_iri_grammar, pause_garbage_collection
+from images.lib.quick import defer_hub_database, defer_iri_grammar, pause_garbage_collection
 
 CONFIG = Path(__file__).with_name("jupyter_server_config.py")
 

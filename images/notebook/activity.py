@@ -21,7 +21,7 @@ from jupyter_server.serverapp import ServerApp
 from tornado.ioloop import PeriodicCallback
 
 from images.lib.foreground import jobs_below
-from images.notebook.quick import resume_garbage_collection
+from images.lib.quick import resume_garbage_collection
 
 KEY = "tenanthub"
 POLL_S = float(os.environ.get("TENANTHUB_ACTIVITY_POLL_S", "30"))

@@ -1,6 +1,6 @@
-"""A quicker start of JupyterLab, with nothing left out: what is not needed before the first answer is done later.
+"""A quicker start of what is built on JupyterHub and Jupyter Server, with nothing left out: it is done when needed.
 
-Measured with jupyterhub 6.1.1, jupyter_server 2.21.1, jsonschema 4.26.0 on Python 3.11 (docs/activity.md has the table).
+Measured with jupyterhub 6.1.1, jupyter_server 2.21.1, jsonschema 4.26.0 on Python 3.11; docs/activity.md has the table.
 """
 
 from __future__ import annotations

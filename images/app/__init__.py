@@ -1,0 +1,1 @@
+"""Any command with a port, behind the hub's sign-in."""
