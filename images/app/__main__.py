@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from images.app.settings import AppSettings, HubEnvironment, NotFromAHubError, hub_environment
 from images.lib.files import read_json, replace_json
+from images.lib.quick import defer_hub_database, defer_iri_grammar
 
 
 def main(argv: list[str]) -> int:
