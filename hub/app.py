@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from images.notebook.quick import defer_iri_grammar
+from images.lib.quick import defer_iri_grammar
 
 defer_iri_grammar()  # before JupyterHub imports jsonschema: a third of the hub's start would go into a grammar
 

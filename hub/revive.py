@@ -35,6 +35,9 @@ def forgotten(records: Iterable[Record], known: Mapping[str, frozenset[str]]) ->
 async def revive(site: LocalSite, known: Mapping[str, frozenset[str]], api: str, token: str, log: Logger) -> None:
     """Take back what is forgotten, one after the other. Each failure is logged and leaves the others alone."""
     found = forgotten(site.store.records(), known)
+    for record in [record for record in found if site.store.is_over(record)]:
+        found.remove(record)  # a single run that ended while the hub was away: nothing to start, only to note
+        site.store.save(record.model_copy(update={"wanted": "stopped", "phase": "finished"}))
     if not found:
         return
     async with httpx.AsyncClient(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+from jupyterhub.handlers.login import LoginHandler
 from nativeauthenticator import NativeAuthenticator
 from nativeauthenticator.orm import UserInfo
 from traitlets import Unicode
@@ -18,7 +19,7 @@ from traitlets import Unicode
 from config.models import World
 from spawners.local.secrets import generate_password
 
-_UNUSED = ("/signup", "/authorize", "/discard", "/confirm")
+_USED = (r"/change-password",)
 
 
 class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthenticator has no types
@@ -31,9 +32,12 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
         return bool(super().validate_username(username)) and not username.startswith("tenant-")
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
-        """Sign in and change password; accounts come from the world's files, so there is no sign-up."""
-        handlers = super().get_handlers(app)
-        return [(path, handler) for path, handler in handlers if not path.startswith(_UNUSED)]
+        """Sign in and change password; accounts come from the world's files, so there is no sign-up.
+
+        The sign-in page is JupyterHub's own: that of nativeauthenticator 1.3 calls what JupyterHub 6 no longer has.
+        """
+        kept = [(path, handler) for path, handler in super().get_handlers(app) if path.startswith(_USED)]
+        return [("/login", LoginHandler), *kept]
 
     def add_accounts(self, world: World) -> list[str]:
         """Give a password to everybody in *world* who has none yet; the names of the new accounts."""

@@ -9,15 +9,16 @@ import os
 import sys
 from pathlib import Path
 
-from config.models import World
 from hub.embedded.settings import Embedded
 from images.lib.files import replace_json
 from spawners.local.folder import ProcessRef, WorkloadFolder
 from spawners.local.runs import start_keeper
-from spawners.local.secrets import builtin_keys
 from spawners.plan import LocalPlan, Tools
 
 AUTH = "objectstore-auth"
+DIR_CACHE_TIME = "24h"
+"""Nobody else writes below the object store, so its listing never goes stale. With 0s, rclone 1.75 starts a clean-up
+without end for each folder, and these lock each other out until nothing answers (seen after some minutes)."""
 PROGRAM = Path(__file__).with_name("objectstore_auth.py")
 
 
@@ -31,22 +32,12 @@ def start_objectstore(settings: Embedded, tools: Tools) -> ProcessRef:
         # rclone splits --auth-proxy at spaces, so it is called by a name without any, from its own folder.
         argv=("/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "objectstore", str(settings.state.root),
               str(tools.rclone), "serve", "s3", "--addr", f"127.0.0.1:{settings.ports['objectstore']}",
-              "--auth-proxy", f"./{AUTH}", "--config", os.devnull, "--dir-cache-time", "0s",
+              "--auth-proxy", f"./{AUTH}", "--config", os.devnull, "--dir-cache-time", DIR_CACHE_TIME,
               "--vfs-cache-mode", "off", "--log-level", "NOTICE"),
         grace_s=10,
     )  # fmt: skip
     replace_json(folder.plan, plan.model_dump(mode="json"))
     return start_keeper(folder, tools.python)
-
-
-def make_buckets(settings: Embedded, world: World) -> None:
-    """Make the bucket of every builtin remote, and the keys of its tenant."""
-    for tenant in world.tenants.values():
-        for remote in tenant.remotes:
-            if remote.type == "builtin":
-                builtin_keys(settings.state, tenant.name)
-                bucket = settings.state.objects / tenant.name / remote.bucket
-                bucket.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _write_auth(path: Path) -> None:

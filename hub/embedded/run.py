@@ -20,7 +20,7 @@ from config.errors import WorldError
 from config.load import load
 from config.models import World
 from hub.embedded.children import Child
-from hub.embedded.objectstore import make_buckets, start_objectstore
+from hub.embedded.objectstore import start_objectstore
 from hub.embedded.settings import Embedded, StartError, open_settings, port_is_free
 from images.lib.files import replace_json
 from spawners.check import check_profiles
@@ -40,10 +40,9 @@ def run() -> int:
     try:
         settings = open_settings()
         with _alone(settings):
-            world = _world(settings)
+            _world(settings)
             tools = find_tools()
             _check(settings, tools)
-            make_buckets(settings, world)
             return asyncio.run(_serve(settings, tools, began))
     except WorldError as error:
         for problem in error.problems:

@@ -56,6 +56,27 @@ def prepare(
     return plan
 
 
+async def make_buckets(state: StateFolder, tenant: Tenant, place: LocalPlace) -> None:
+    """Make the buckets of builtin remotes that are not there yet, through the object store, which keeps a listing.
+
+    Refusal (reason place) when the object store does not do it.
+    """
+    for remote in tenant.remotes:
+        if remote.type != "builtin" or (state.objects / tenant.name / remote.bucket).is_dir():
+            continue
+        # rclone keeps the root of a tenant that has none yet from being served at all.
+        (state.objects / tenant.name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        rclone = await asyncio.create_subprocess_exec(
+            str(place.tools.rclone), "--config", str(place.rclone_config), "--retries", "3", "--contimeout", "5s",
+            "mkdir", f"{remote.name}:{remote.bucket}",
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, said = await rclone.communicate()
+        if rclone.returncode:
+            lines = said.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+            raise Refusal.of("place", f"the bucket {remote.bucket} could not be made: {lines[-1][-300:]}", "remote")
+
+
 def _link_shared(place: LocalPlace) -> None:
     """Show the tenant's shared folder in the home, unless something else has that name."""
     link = place.home / "shared"

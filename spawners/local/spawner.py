@@ -105,6 +105,8 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
             self._save_failure(workload, str(refusal))
             raise _told(refusal) from None
         try:
+            place = launch.place_of(self.site.state, self.site.tools, workload, record.address)
+            await launch.make_buckets(self.site.state, self.site.world().tenants[workload.tenant], place)
             if plan.mode == "direct":
                 return await self._start_direct(record, plan)
             return await self._start_kept(record, plan)
@@ -177,19 +179,13 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
             return None if ref and process.alive(ref) else (process.exit_code(ref) if ref else None) or 0
         if record.process is not None and process.alive(record.process):
             return None
-        if self._over(record):
+        if self.site.store.is_over(record):
             return 0
         self.log.warning("Keeper of %s is gone; starting another", record.workload.id)
         place = launch.place_of(self.site.state, self.site.tools, record.workload, record.address)
         ref = launch.start_kept(place, fresh=False)
         self._save(record.model_copy(update={"process": ref, "phase": "running"}))
         return None
-
-    def _over(self, record: Record) -> bool:
-        """Whether a single run has ended for good: then its keeper says so and leaves."""
-        state = self.site.store.keeper(record.workload)
-        plan = read_json(self.site.store.folder(record.workload).plan) or {}
-        return bool(state and plan.get("mode") == "once" and state.phase in ("finished", "failed"))
 
     async def stop(self, now: bool = False) -> None:
         """End it. Called by the hub too when poll has told that it ended by itself; then only its end is recorded."""
@@ -199,7 +195,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
         if record.port is not None and (record.process is None or not process.alive(record.process)):
             self._save(self._ended(record))
             return
-        if record.port is None and self._over(record):
+        if record.port is None and self.site.store.is_over(record):
             self._save(self._ended(record))
             return
         # The wish first: should the hub die in the middle of a stop, nobody starts it again.

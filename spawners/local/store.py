@@ -62,6 +62,12 @@ class Store:
         except ValidationError:
             return None
 
+    def is_over(self, record: Record) -> bool:
+        """Whether a single run has ended for good: its keeper said so and left."""
+        state = self.keeper(record.workload)
+        plan = read_json(self.folder(record.workload).plan) or {}
+        return bool(state and plan.get("mode") == "once" and state.phase in ("finished", "failed"))
+
 
 def _read(folder: WorkloadFolder) -> Record | None:
     value = read_json(folder.record)
