@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,14 +16,15 @@ from images.lib.files import read_json, replace_json
 from images.lib.quick import defer_hub_database, defer_iri_grammar
 
 
-def main(argv: list[str]) -> int:
-    """Run the app that the one argument describes, with what the hub put into the environment."""
+def program(argv: list[str], read: Callable[[bytes], AppSettings]) -> int:
+    """Run the app that the one argument describes, with what the hub put into the environment. *read* makes an app of
+    the settings file's contents; images.ide gives its own."""
     if len(argv) != 1:
         print("Use: python -m images.app SETTINGS.json", file=sys.stderr)
         return 1
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
-        settings = AppSettings.model_validate_json(Path(argv[0]).read_bytes())
+        settings = read(Path(argv[0]).read_bytes())
         hub = hub_environment(os.environ)
     except ValidationError as error:
         return refuse(argv[0], "; ".join(_line(item["loc"], item["msg"]) for item in error.errors()))
@@ -56,4 +58,4 @@ def refuse(settings_path: str, message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(program(sys.argv[1:], AppSettings.model_validate_json))

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -194,9 +195,7 @@ class AppProcess:
 
     def _remove_socket(self) -> None:
         if self.place.unix_socket:
-            Path(self.place.unix_socket).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                Path(self.place.unix_socket).parent.rmdir()
+            shutil.rmtree(Path(self.place.unix_socket).parent, ignore_errors=True)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,0 +1,1 @@
+"""VS Code (code-server) behind the hub's sign-in."""
