@@ -132,7 +132,7 @@ def _run(settings: CrawlSettings, stop: StopFlag) -> int:
         uploader.upload(files, settings.run_destination)
     except UploadError as error:
         log.error("the files stay here: %s", error)  # noqa: TRY400  # no traceback
-        result |= _kept(outcome, message, error)
+        result |= _kept(outcome, message, error, stopped=stop())
     else:
         shutil.rmtree(files)
         result["uploaded"] = True
@@ -185,9 +185,11 @@ def judge(state: CrawlState) -> tuple[str, str]:
     return "ok", f"{pages}; {REASONS[reason]}"
 
 
-def _kept(outcome: str, message: str, error: UploadError) -> dict[str, Any]:
+def _kept(outcome: str, message: str, error: UploadError, stopped: bool) -> dict[str, Any]:
+    """What result.json says of files that stay here; a crawl that went well fails by that, or was *stopped* in it."""
+    unfinished = "stopped" if stopped else "failed"
     return {
-        "outcome": "failed" if outcome == "ok" else outcome,
+        "outcome": unfinished if outcome == "ok" else outcome,
         "message": f"{message}. But the object store did not take the files ({error}): they are kept and go up with "
         "the next run",
         "uploaded": False,

@@ -49,6 +49,9 @@ def salvage_all(settings: CrawlSettings, uploader: Uploader) -> list[Path]:
     """Upload what the folders in salvage_dirs hold; gives those that still wait. One try each, nothing is raised."""
     waiting = []
     for run_dir in settings.salvage_dirs:
+        if uploader.stopping():
+            waiting.append(run_dir)
+            continue
         try:
             salvage(run_dir, settings, uploader)
         except (UploadError, OSError, ValueError) as error:

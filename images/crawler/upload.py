@@ -8,7 +8,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -31,13 +31,18 @@ class UploadError(Exception):
 
 @dataclass(frozen=True)
 class Uploader:
-    """Uploads folders. *stopping* becomes true at SIGTERM; from then on there are *stop_s* seconds left."""
+    """Uploads folders. *stopping* becomes true at SIGTERM; from then on there are *stop_s* seconds left for all."""
 
     rclone: Path
     config: Path
     retry_s: float
     stop_s: float
     stopping: Callable[[], bool]
+    _clock: _StopClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the one clock that all uploads of the run share."""
+        object.__setattr__(self, "_clock", _StopClock(self.stopping, self.stop_s))  # frozen from here on
 
     def upload(self, folder: Path, destination: str, patient: bool = True) -> None:
         """Copy *folder* to the remote path *destination*, the manifest last, and compare checksums there.
@@ -46,11 +51,12 @@ class Uploader:
         """
         deadline = monotonic() + (self.retry_s if patient else 0)
         pause = FIRST_PAUSE_S
-        clock = _StopClock(self.stopping, self.stop_s)
+        clock = self._clock
         while True:
             try:
                 self._once(folder, destination, clock)
             except UploadError as error:
+                # Once stopped there is no waiting for better times: the next run brings the files in.
                 if monotonic() + pause > deadline or clock.stopped():
                     raise
                 log.warning("upload to %s failed (%s); next try in %g s", destination, error, pause)

@@ -131,7 +131,8 @@ def test_sigterm_while_the_store_is_down(site: Site, crawler: Crawler, store: St
     wait_for(lambda: progress.exists() and '"uploading"' in progress.read_text(), "the upload to begin")
     process.send_signal(signal.SIGTERM)
     done = crawler.finish(process, settings)
-    assert done.result["uploaded"] is False and (done.run_dir / "files" / "manifest.json").exists()
+    assert (done.code, done.result["outcome"], done.result["uploaded"]) == (143, "stopped", False)
+    assert (done.run_dir / "files" / "manifest.json").exists()
 
 
 def test_files_of_an_earlier_run_are_never_overwritten(site: Site, crawler: Crawler, store: Store) -> None:
