@@ -68,7 +68,7 @@ def _kept(folder: WorkloadFolder, events: Events, clock: Clock, timing: Timing) 
 
 
 def _live(mode: Mode, plan: Plan, tools: Tools, events: Events) -> None:
-    while not mode.done:
+    while not mode.done or tools.state.unwritten:
         try:
             if events.stop:
                 mode.shutdown()
@@ -76,15 +76,22 @@ def _live(mode: Mode, plan: Plan, tools: Tools, events: Events) -> None:
             if events.reload:
                 events.reload = False
                 _reload(mode, plan, tools)
-            mode.step()
             if not mode.done:
-                events.wait(mode.child, mode.wake_in())
+                mode.step()
+            wait = mode.wake_in()
+            child = mode.child
         except OSError as error:
             # A full disk or table of processes passes; giving up would not. A stop must be possible even then.
-            tools.say(f"{error.strerror or error}: {error.filename or ''}; trying again")
+            tools.say(f"{error.strerror or error}; trying again")
             if events.stop:
                 return
-            events.wait(None, tools.timing.after_error)
+            wait, child = tools.timing.after_error, None  # without the child: its end may be what cannot be written
+        tools.state.flush(tools.clock.now())
+        if tools.state.unwritten:
+            wait = min(tools.timing.after_error, wait if wait is not None else tools.timing.after_error)
+        elif mode.done:
+            return
+        events.wait(child, wait)
 
 
 def _reload(mode: Mode, plan: Plan, tools: Tools) -> None:

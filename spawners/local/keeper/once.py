@@ -37,18 +37,22 @@ class Once(Running):
         elif rows[-1] in cut_off:
             # The machine's fault, not the run's: it costs no retry.
             self._trigger, self._next_start = "retry", 0.0
+        elif before.phase == "backoff":
+            self._trigger = "retry"  # judged, and counted, before
+            self._next_start = self._pause(before.restarts - 1)
         else:
-            self._judge(rows[-1])
+            self.ended = rows[-1]
 
     def step(self) -> None:
         """See `Mode.step`."""
-        ended = self.watch_run()
-        due = self._next_start is not None and self.tools.clock.monotonic() >= self._next_start
-        if ended is None and due:
+        self.watch_run()
+        if self._next_start is not None and self.tools.clock.monotonic() >= self._next_start:
+            row = self.new_row(self._trigger)
             self._next_start = None
-            ended = self.start_run(self.new_row(self._trigger))
-        if ended is not None:
-            self._judge(ended)
+            self.start_run(row)
+        if self.ended is not None:
+            row, self.ended = self.ended, None
+            self._judge(row)
 
     def _judge(self, row: Row) -> None:
         """Over, or once more. A time limit holds for the whole: no retry, as in a Kubernetes Job."""
@@ -61,11 +65,16 @@ class Once(Running):
             self.tools.tell(phase="failed", message=f"{row.message}{tried}")
             self.done = True
         else:
-            wait = pause(self.tools.timing.retry_first, self.tools.timing.retry_most, used)
             self._trigger = "retry"
-            self._next_start = self.tools.clock.monotonic() + wait
+            self._next_start = self._pause(used)
+            wait = self._next_start - self.tools.clock.monotonic()
             message = f"{row.message}; retry {used + 1} of {self.plan.retries} in {wait:.0f} s"
             self.tools.tell(phase="backoff", message=message, restarts=used + 1)
+
+    def _pause(self, used: int) -> float:
+        """When, on the monotonic clock, the next try is due."""
+        timing = self.tools.timing
+        return self.tools.clock.monotonic() + pause(timing.retry_first, timing.retry_most, used)
 
     def wake_in(self) -> float | None:
         """See `Mode.wake_in`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class Running(Mode):
     def __init__(self, tools: Tools, plan: Plan) -> None:
         super().__init__(tools, plan)
         self.current: Row | None = None
+        self.ended: Row | None = None
+        """A run that has ended, until the mode has dealt with that."""
         self._deadline: float | None = None
 
     def folder_of(self, row: Row) -> Path:
@@ -34,24 +37,36 @@ class Running(Mode):
 
     def new_row(self, trigger: str, scheduled: datetime | None = None) -> Row:
         """Make the row of a run that is about to start."""
+        for stale in [row for row in self.tools.rows.all() if row.outcome == "running"]:
+            self._close(stale, Ending("failed", "it could not be started"), None)  # its row was written, no more
+            self.ended = None
         now = self.tools.clock.now().replace(microsecond=0)
         row = Row(self.tools.rows.new_id(now), trigger, "running", scheduled=scheduled, started=now)
         return self.tools.rows.write(row)
 
-    def start_run(self, row: Row) -> Row | None:
-        """Start the process of *row*. The ended row where it could not be started."""
+    def start_run(self, row: Row) -> None:
+        """Start the process of *row*; it has failed where that cannot be."""
         folder = self.folder_of(row)
-        settings = dict(self.plan.settings or {}) | {"run_id": row.id, "run_dir": str(folder)}
+        try:
+            ref = self._start_process(folder, row.id)
+        except process.ProcessStartError as error:
+            self._close(row, Ending("failed", str(error)), None)
+            return
+        except OSError as error:
+            self._close(row, Ending("failed", f"it could not be started: {error.strerror or error}"), None)
+            return
+        # Held before it is written: were the disk full now, a process that nobody holds would be started once more.
+        row = replace(row, process=ref)
+        self._hold(row, self.plan.time_limit_s)
+        self.tools.rows.write(row)
+        self.tools.say(f"run {row.id} ({row.trigger}) started")
+
+    def _start_process(self, folder: Path, run_id: str) -> process.ProcessRef:
+        settings = dict(self.plan.settings or {}) | {"run_id": run_id, "run_dir": str(folder)}
         if self.plan.salvage:
             settings["salvage_dirs"] = [str(path) for path in self.tools.rows.unsaved()]
         replace_json(folder / "settings.json", settings)
-        try:
-            ref = self.start_child(folder / "settings.json", folder, folder / "log.txt")
-        except process.ProcessStartError as error:
-            return self._close(row, Ending("failed", str(error)), None)
-        self._hold(self.tools.rows.write(row, process=ref), self.plan.time_limit_s)
-        self.tools.say(f"run {row.id} ({row.trigger}) started")
-        return None
+        return self.start_child(folder / "settings.json", folder, folder / "log.txt")
 
     def _hold(self, row: Row, time_left_s: float | None) -> None:
         self.current = row
@@ -61,21 +76,22 @@ class Running(Mode):
 
     # -- watch and end -----------------------------------------------------------------------------------------
 
-    def watch_run(self) -> Row | None:
-        """Look after the current run; its ended row, once, when it has ended."""
+    def watch_run(self) -> None:
+        """Look after the current run; `ended` tells when it has ended."""
         row = self.current
         if row is None or row.process is None:
-            return None
+            return
         if not process.alive(row.process):
-            return self._finish(row)
+            self._finish(row)
+            return
         if self._deadline is not None and self.tools.clock.monotonic() >= self._deadline:
             self.tools.say(f"run {row.id} is past its time limit")
             process.stop_now(row.process, self.plan.grace_s)
-            return self._finish(row, limit_s=self.plan.time_limit_s)
+            self._finish(row, limit_s=self.plan.time_limit_s)
+            return
         self.check_log(self.folder_of(row) / "log.txt")
-        return None
 
-    def _finish(self, row: Row, *, stopped: bool = False, limit_s: int | None = None) -> Row:
+    def _finish(self, row: Row, *, stopped: bool = False, limit_s: int | None = None) -> None:
         assert row.process is not None  # noqa: S101  (a run that is held has one)
         code = process.exit_code(row.process)
         process.stop_now(
@@ -84,7 +100,7 @@ class Running(Mode):
         log = self.folder_of(row) / "log.txt"
         bound(log)
         result = read_json(self.folder_of(row) / "result.json")
-        return self._close(row, ending(result, code, last_line(log), stopped=stopped, limit_s=limit_s), code)
+        self._close(row, ending(result, code, last_line(log), stopped=stopped, limit_s=limit_s), code)
 
     def _close(self, row: Row, end: Ending, code: int | None, ended: datetime | None = None) -> Row:
         row = self.tools.rows.write(
@@ -96,6 +112,7 @@ class Running(Mode):
             exit_code=code,
         )
         self.current = self.child = self._deadline = None
+        self.ended = row
         self.tools.tell(child=None, current_run=None)
         self.tools.say(f"run {row.id}: {row.outcome}{': ' if row.message else ''}{row.message}")
         self.tools.rows.prune(self.plan.keep_runs, salvage=self.plan.salvage)
@@ -127,6 +144,7 @@ class Running(Mode):
                 continue
             end = ending(read_json(self.folder_of(row) / "result.json"), None, "")
             closed = self._close(row, end, None, self.tools.rows.last_sign(row))
+            self.ended = None
             if closed.outcome == "interrupted":
                 cut_off.append(closed)
         for ref in orphans:

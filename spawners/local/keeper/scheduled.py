@@ -23,6 +23,7 @@ class Scheduled(Running):
         super().__init__(tools, plan)
         self._considered = tools.clock.now()
         self._next: datetime | None = None
+        self._unnoted = False
         self._redo: Row | None = None
         """A run that the machine cut off, to be caught up as a missed one would be."""
         self._skip_row: Row | None = None
@@ -46,15 +47,23 @@ class Scheduled(Running):
         self._redo = next((row for row in reversed(cut_off) if row.trigger == "schedule"), None)
 
     def _set_considered(self, moment: datetime) -> None:
-        write_considered(self.tools.folder.schedule, self._schedule, moment)
         self._considered = moment
+        try:
+            write_considered(self.tools.folder.schedule, self._schedule, moment)
+        except OSError:
+            self._unnoted = True  # the rows tell it meanwhile; tried again at the next step
+        else:
+            self._unnoted = False
 
     # -- each wake-up ------------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """See `Mode.step`."""
-        if self.watch_run() is not None:
-            self._skip_row = None
+        self.watch_run()
+        if self.ended is not None:
+            self.ended = self._skip_row = None
+        if self._unnoted:
+            self._set_considered(self._considered)
         self._run_now()
         try:
             decision = decide(self._schedule, self._considered, self.tools.clock.now(), self.current is not None)

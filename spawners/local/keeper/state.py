@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -44,19 +45,31 @@ def read_state(path: Path) -> State | None:
 
 
 class StateFile:
-    """keeper.json: written whole at each change, and only then."""
+    """keeper.json: written whole at each change, and only then.
+
+    What cannot be written (disk full) is kept and tried again by `flush`: no decision may depend on it.
+    """
 
     def __init__(self, path: Path, state: State, now: datetime) -> None:
         self.path = path
         self.state = state
+        self.unwritten = False
         self._write(now)
 
     def set(self, now: datetime, **changes: Any) -> None:
-        """Write the state with *changes*, where that makes a difference."""
+        """Change the state, and write it where that makes a difference."""
         state = replace(self.state, **changes)
         if state != self.state:
             self.state = state
-            self._write(now)
+            self.unwritten = True
+        self.flush(now)
+
+    def flush(self, now: datetime) -> None:
+        """Write what could not be written before."""
+        if self.unwritten:
+            with contextlib.suppress(OSError):
+                self._write(now)
+                self.unwritten = False
 
     def _write(self, now: datetime) -> None:
         raw = asdict(self.state) | {"updated": now.isoformat()}
@@ -77,5 +90,5 @@ def read_considered(path: Path, schedule: Schedule) -> datetime | None:
 
 
 def write_considered(path: Path, schedule: Schedule, considered: datetime) -> None:
-    """Note it, with the schedule that it is true of."""
+    """Note it, with the schedule that it is true of. OSError."""
     replace_json(path, {"cron": schedule.cron, "timezone": schedule.timezone, "considered": considered.isoformat()})
