@@ -35,7 +35,7 @@ def install(app: FastAPI) -> None:
 
 def is_api(request: Request) -> bool:
     """Whether a program asks."""
-    return request.url.path.startswith(f"{portal_of(request).settings.prefix}api/")
+    return request.url.path.startswith(f"{portal_of(request).settings.prefix}api/v1/")
 
 
 async def _sign_in(request: Request, error: Exception) -> Response:

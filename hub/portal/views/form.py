@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from config.models import Profile, Tenant
 from hub.portal.launch import fit, usage_of
-from hub.portal.views.text import cores_text, size_text
+from hub.portal.views.text import cores_text, picture, size_text
 from spawners.form import Field, Form, make_form
 from spawners.kinds.base import Kind
 from spawners.plan import Tools
@@ -97,7 +97,7 @@ def form_page(
     wrong = list(violations)
     ours = {"display_name", "owner", "quota"}
     form = make_form(kind, profile, tenant, values, [v for v in wrong if v.field not in ours])
-    size = next((field for field in form.fields if field.name == "size"), None)
+    size = _size_field(form, profile)
     owners = owner_choices(kind, tenant, account)
     page_owner = owner if owner in {choice.account for choice in owners} else owners[0].account
     return FormPage(
@@ -105,7 +105,7 @@ def form_page(
         tenant_title=tenant.title or tenant.name,
         profile=profile.name,
         title=profile.title,
-        icon=profile.icon or kind.icon,
+        icon=picture(profile.icon, kind.name, kind.icon),
         description=profile.description,
         name=name,
         display_name=profile.title if display_name is None else display_name,
@@ -119,6 +119,18 @@ def form_page(
         display_name_errors=_of("display_name", wrong),
         owner_errors=_of("owner", wrong),
     )
+
+
+def _size_field(form: Form, profile: Profile) -> Field | None:
+    """The size field, with its sizes in people's units."""
+    found = next((field for field in form.fields if field.name == "size"), None)
+    if found is None:
+        return None
+    labels = {
+        size.name: size.title or f"{size.name}: {cores_text(size.cpu)} CPU, {size_text(size.memory)} memory"
+        for size in profile.sizes
+    }
+    return replace(found, choices=tuple((value, labels.get(value, label)) for value, label in found.choices))
 
 
 def _of(field: str, violations: Iterable[Violation]) -> tuple[str, ...]:

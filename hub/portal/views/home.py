@@ -10,7 +10,7 @@ from config.models import Profile, Tenant, World
 from hub.portal.launch import usage_of
 from hub.portal.settings import Settings
 from hub.portal.views.rights import Access, access
-from hub.portal.views.text import STATES, Badge, cores_text, size_text
+from hub.portal.views.text import STATES, Badge, cores_text, picture, size_text
 from spawners.kinds.base import Kind
 from spawners.plan import Tools
 from spawners.quota import Usage
@@ -25,6 +25,11 @@ class Meter:
     text: str
     value: float
     limit: float
+
+    @property
+    def percent(self) -> int:
+        """Length of the bar, 0-100; a little that is taken is seen."""
+        return min(100, max(round(100 * self.value / self.limit), 1 if self.value > 0 else 0))
 
     @property
     def full(self) -> bool:
@@ -94,7 +99,12 @@ def meters(tenant: Tenant, usage: Usage) -> tuple[Meter, ...]:
             "Running workloads", f"{usage.workloads} of {quota.workloads} workloads", usage.workloads, quota.workloads
         ),
         Meter("CPU", f"{cores_text(usage.cpu)} of {cores_text(quota.cpu)} CPU", usage.cpu, quota.cpu),
-        Meter("Memory", f"{size_text(usage.memory)} of {size_text(quota.memory)} memory", usage.memory, quota.memory),
+        Meter(
+            "Memory",
+            f"{size_text(usage.memory) if usage.memory else 0} of {size_text(quota.memory)} memory",
+            usage.memory,
+            quota.memory,
+        ),
     )
 
 
@@ -130,7 +140,7 @@ def card(settings: Settings, kind: Kind, tools: Tools, tenant: Tenant, profile: 
     return Card(
         name=profile.name,
         title=profile.title,
-        icon=profile.icon or kind.icon,
+        icon=picture(profile.icon, kind.name, kind.icon),
         description=profile.description,
         kind=kind.title,
         url=f"{settings.prefix}new/{tenant.name}/{profile.name}",
@@ -158,7 +168,7 @@ def row(settings: Settings, kinds: Mapping[str, Kind], tenant: Tenant, account: 
     return Row(
         id=f"w-{work.owner}-{work.name}",
         title=work.display_name,
-        icon=kind.icon if kind else "📦",
+        icon=picture("", work.kind, kind.icon if kind else ""),
         kind=kind.title if kind else work.kind,
         url=page_url(settings, seen) if allowed != "none" else None,
         badge=STATES[seen.state],

@@ -39,6 +39,23 @@ OUTCOMES: dict[str, Badge] = {
 }
 
 
+_PICTURES = {
+    "notebook": "fa:book",
+    "ide": "fa:code",
+    "coder": "fa:laptop-code",
+    "collector": "fa:satellite-dish",
+    "crawler": "fa:spider",
+    "transfer": "fa:truck-fast",
+    "app": "fa:puzzle-piece",
+}
+"""Icons of the hub's own icon font (Font Awesome) for our kinds: an emoji looks like a box where no font has it."""
+
+
+def picture(profile_icon: str, kind_name: str, kind_icon: str = "") -> str:
+    """The profile's emoji if its author chose one; else "fa:<icon>" for our kinds, the kind's emoji for others."""
+    return profile_icon or _PICTURES.get(kind_name) or kind_icon or "fa:box"
+
+
 def outcome(name: str) -> Badge:
     """The badge of a run's outcome, also of one that a later version made up."""
     return OUTCOMES.get(name, Badge(name.capitalize() or "Unknown", "secondary", "circle-question"))

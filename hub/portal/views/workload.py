@@ -12,7 +12,7 @@ from hub.portal.settings import Settings
 from hub.portal.views.clients import ClientHelp, client_help
 from hub.portal.views.home import address_text, again_url, owner_text, page_url
 from hub.portal.views.rights import Access
-from hub.portal.views.text import STATES, Badge, amount_text, cores_text, label_of, size_text
+from hub.portal.views.text import STATES, Badge, amount_text, cores_text, label_of, picture, size_text
 from spawners.kinds.base import Kind
 from spawners.runtime import Seen
 from spawners.schedule import ScheduleError, describe, next_runs
@@ -99,7 +99,7 @@ def workload_page(
         id=work.id,
         url=page_url(settings, seen),
         title=work.display_name,
-        icon=kind.icon if kind else "📦",
+        icon=picture("", work.kind, kind.icon if kind else ""),
         kind=kind.title if kind else work.kind,
         profile=work.profile,
         tenant=tenant.name,
