@@ -14,7 +14,7 @@ import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from .conftest import PREFIX, FakeHub, wait_for
+from tests.images.spawned import PREFIX, FakeHub, wait_for
 
 SMALL_APP = [sys.executable, str(Path(__file__).with_name("small_app.py"))]
 ON_PORT = [*SMALL_APP, "port={port}"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import ObjectStore, tree, wait_for, write_config
+from tests.images.transfer.running import ObjectStore, tree, wait_for, write_config
 
 
 def test_a_copy_is_complete_verified_and_idempotent(s3: ObjectStore, data: Path, start) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import need_rsync, tree, wait_for
+from tests.images.transfer.running import need_rsync, tree, wait_for
 
 
 @pytest.fixture(autouse=True)
