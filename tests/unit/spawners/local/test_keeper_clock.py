@@ -18,13 +18,13 @@ from spawners.local.keeper.keep import Keep
 from spawners.local.keeper.loop import keep
 from spawners.local.keeper.mode import Mode, Timing, Tools
 from spawners.local.keeper.once import Once
-from spawners.local.keeper.plan import Plan, load_plan
+from spawners.local.keeper.plan import Plan
 from spawners.local.keeper.rows import Rows
 from spawners.local.keeper.scheduled import Scheduled
 from spawners.local.keeper.state import State, StateFile, read_state
 from spawners.local.runs import keeper_state, list_runs
 from spawners.plan import Schedule
-from tests.unit.spawners.local.keeping import NEVER, RUN, Kept, until
+from tests.unit.spawners.local.keeping import RUN, Kept, until
 
 QUICK = ("sh", "-c", 'echo \'{"outcome": "ok", "message": "", "counts": {}}\' > result.json')
 FAILS = ("sh", "-c", "echo broken; exit 1")
@@ -391,11 +391,3 @@ def test_a_full_disk_does_not_end_the_keeper(tmp_path: Path, monkeypatch: pytest
     assert keep(kept.folder, Events(), timing=Timing(after_error=0.01)) == 0
     assert [run.outcome for run in kept.runs()] == ["ok"]
     assert kept.log().count("No space left on device; trying again") == 3
-
-
-def test_what_the_keeper_reads_is_what_the_spawner_writes(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "workload")
-    kept.plan("schedule", RUN, schedule=NEVER, time_limit_s=5, env={"A": "b"}, salvage=True, retries=1, keep_runs=7)
-    found = load_plan(kept.folder.plan)
-    assert (found.schedule and found.schedule.cron, found.time_limit_s, found.env) == (NEVER.cron, 5, {"A": "b"})
-    assert (found.salvage, found.retries, found.keep_runs, found.grace_s) == (True, 1, 7, 5)

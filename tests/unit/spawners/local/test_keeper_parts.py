@@ -19,6 +19,7 @@ from spawners.local.keeper.plan import Plan, PlanError, load_plan
 from spawners.local.keeper.rows import Row, Rows, order
 from spawners.local.keeper.state import State, StateFile, read_state
 from spawners.plan import LocalPlan
+from tests.unit.spawners.local.keeping import NEVER, RUN, Kept
 
 NOW = datetime(2026, 11, 21, 10, 15, tzinfo=UTC)
 OK = {"outcome": "ok", "message": "3 pages", "counts": {"pages": 3}}
@@ -119,7 +120,7 @@ def test_ids_of_one_second_differ_and_sort(tmp_path: Path) -> None:
     rows = Rows(tmp_path / "runs")
     made = [rows.new_id(NOW) for _ in range(11)]
     assert made[:2] + made[-1:] == ["20261121T101500Z", "20261121T101500Z-2", "20261121T101500Z-11"]
-    assert rows.ids() == made == sorted(made[::-1], key=order)
+    assert rows.ids() == made == sorted(set(made), key=order)
 
 
 def test_what_is_data_and_what_is_not(tmp_path: Path) -> None:
@@ -198,3 +199,11 @@ def test_the_last_line(tmp_path: Path) -> None:
     say(log, "said")
     assert last_line(log).endswith("keeper: said")
     say(tmp_path / "no" / "folder", "dropped")
+
+
+def test_what_the_keeper_reads_is_what_the_spawner_writes(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "workload")
+    kept.plan("schedule", RUN, schedule=NEVER, time_limit_s=5, env={"A": "b"}, salvage=True, retries=1, keep_runs=7)
+    found = load_plan(kept.folder.plan)
+    assert (found.schedule and found.schedule.cron, found.time_limit_s, found.env) == (NEVER.cron, 5, {"A": "b"})
+    assert (found.salvage, found.retries, found.keep_runs, found.grace_s) == (True, 1, 7, 5)
