@@ -54,7 +54,7 @@ def all_known(hub: Hub) -> None:
 
 
 def lab_answers(hub: Hub) -> bool:
-    import httpx  # noqa: PLC0415
+    import httpx
 
     headers = {"Authorization": f"token {hub.token('physics-member')}"}
     try:
