@@ -87,7 +87,8 @@ async def _parts(portal: Portal, visitor: Visitor, found: Found, view: WorkloadP
     runtime = portal.runtime
     parts = {"status": part(portal, "parts/status.html", w=view)}
     if "progress" in view.panels and not view.interactive:
-        progress = progress_view(await reading(runtime.progress, *where))
+        running = found.seen.state == "running"  # afterwards the last run's progress lies there still
+        progress = progress_view(await reading(runtime.progress, *where)) if running else None
         parts["progress"] = part(portal, "parts/progress.html", progress=progress, w=view)
     if "uploads" in view.panels:
         rows = [upload_row(row) for row in await reading(runtime.uploads, *where)]

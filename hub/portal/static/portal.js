@@ -144,7 +144,7 @@
     const status = root.querySelector("[data-announce]");
     if (status) announce(status.dataset.announce);
   };
-  document.addEventListener("htmx:oobAfterSwap", (event) => settle(event.target));
+  document.addEventListener("htmx:oobAfterSwap", (event) => settle(event.detail.target)); // htmx fires it at the poller
   document.addEventListener("htmx:afterSwap", (event) => times(event.target));
 
   document.addEventListener("DOMContentLoaded", () => {

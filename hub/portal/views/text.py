@@ -118,11 +118,14 @@ def amount_text(key: str, value: Any) -> str:
     return str(value)
 
 
+_TOLD_AT_ZERO = ("files", "pages", "errors")
+
+
 def counts_text(counts: dict[str, Any]) -> str:
-    """A run's counts in a line: "12 pages, 3.4 MiB, 0 errors"."""
+    """A run's counts in a line: "12 pages, 3.4 MiB, 0 errors". Most zeros say nothing and are left out."""
     parts = []
     for key, value in counts.items():
-        if value is None or isinstance(value, dict):
+        if value is None or isinstance(value, dict) or (value == 0 and key not in _TOLD_AT_ZERO):
             continue
         text, words = amount_text(key, value), key.replace("_", " ")
         is_size = isinstance(value, int | float) and key.endswith(("bytes", "_bps", "_s")) and words == "bytes"

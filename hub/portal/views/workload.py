@@ -277,7 +277,7 @@ class Progress:
 
 
 _SHOWN = {"phase", "bytes", "total_bytes", "files", "total_files", "speed_bps", "eta_s", "current", "run_id", "started"}
-_SHOWN |= {"updated", "message"}
+_SHOWN |= {"updated", "message", "current_url"}
 
 
 def progress_view(progress: Mapping[str, Any]) -> Progress | None:
@@ -297,7 +297,7 @@ def progress_view(progress: Mapping[str, Any]) -> Progress | None:
         for key, value in progress.items()
         if key not in _SHOWN and isinstance(value, str | int | float) and value != ""
     ]
-    current = progress.get("current") or ()
+    current = progress.get("current") or progress.get("current_url") or ()
     return Progress(
         phase=label_of(str(progress.get("phase", ""))),
         fraction=_fraction(progress),
