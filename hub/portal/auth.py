@@ -72,6 +72,7 @@ async def visitor_of(request: Request) -> Visitor:
         raise SignInNeeded
     visitor = await _visitor(portal, token)
     await _require_meant(request, portal, token)
+    request.state.visitor = visitor
     return visitor
 
 

@@ -96,13 +96,13 @@ def _say(request: Request, status: int, message: str, violations: tuple[Violatio
     retry = {"Retry-After": str(RETRY_S)} if status in (502, 503) else {}
     if is_api(request):
         return answer(status, message, violations, retry)
+    visitor = getattr(request.state, "visitor", None)  # known where the sign-in came before the error
     context: dict[str, Any] = {
         "title": _TITLES.get(status, "This did not work"),
         "message": message,
-        "status": status,
         "retry_s": RETRY_S if status == 502 and request.method == "GET" else None,
     }
-    response = page(request, portal_of(request), None, "error.html", status, **context)
+    response = page(request, portal_of(request), visitor, "error.html", status, **context)
     response.headers.update(retry)
     return response
 

@@ -64,6 +64,7 @@
   };
   /* Back from the notebook must come to this page, not be sent to the notebook again. */
   const open = (url) => {
+    left = true;
     history.replaceState(null, "", location.pathname);
     location.assign(url);
   };
@@ -115,8 +116,10 @@
     if (box) box.hidden = !lost;
   };
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (poller(event) && document.hidden) event.preventDefault();
+    if (poller(event) && (document.hidden || left)) event.preventDefault();
   });
+  /* An answer that comes while we leave must not reload this page under the navigation. */
+  document.addEventListener("htmx:beforeOnLoad", (event) => { if (left) event.preventDefault(); });
   for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
     document.addEventListener(name, (event) => { if (poller(event)) contact(true); });
   }
