@@ -55,6 +55,7 @@ class AppKind(Kind):
     owners = frozenset({"person", "tenant"})
     interactive = True
     panels = ("open", "progress", "log", "options")
+    logs = ("log.txt", "app.log")
 
     def check(self, options: Mapping[str, Any], tenant: Tenant, site: Site) -> list[Violation]:
         """The port must come from somewhere."""
@@ -71,11 +72,12 @@ class AppKind(Kind):
             mode="direct",
             argv=(str(place.tools.python), "-P", "-m", "images.app", "{settings}"),
             settings={
+                "run_dir": str(place.folder),
                 "command": shlex.split(options["command"]),
                 "port": options["port"],
                 "absolute_url": options["keep_path"],
                 "ready_timeout_s": options["ready_timeout_s"],
-                "folder": str(place.home),
+                "working_folder": str(place.home),
             },
             grace_s=10,
         )

@@ -47,6 +47,8 @@ class Kind(ABC):
     needs_address: ClassVar[bool] = False
     """Whether it is reached at a LoadBalancer address of the tenant's network."""
     panels: ClassVar[tuple[Panel, ...]] = ("log", "options")
+    logs: ClassVar[tuple[str, ...]] = ("log.txt",)
+    """Files in the workload's folder that its log is made of, in this order."""
 
     def check(self, options: Mapping[str, Any], tenant: Tenant, site: Site) -> list[Violation]:
         """What is wrong with valid *options* for this tenant (a remote it has not, ...). Default: nothing."""

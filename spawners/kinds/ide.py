@@ -22,6 +22,7 @@ class IdeKind(Kind):
     owners = frozenset({"person"})
     interactive = True
     panels = ("open", "progress", "log", "options")
+    logs = ("log.txt", "app.log")
 
     def missing(self, tools: Tools) -> str | None:
         """code-server is not among the Python packages; it is installed apart."""
@@ -36,9 +37,10 @@ class IdeKind(Kind):
             mode="direct",
             argv=(str(place.tools.python), "-P", "-m", "images.ide", "{settings}"),
             settings={
-                "code_server": str(place.tools.code_server),
+                "run_dir": str(place.folder),
+                "code_server": [str(place.tools.code_server)],
                 "folder": str(place.home),
-                "state_dir": str(place.folder / "ide"),
+                "data_folder": str(place.home / ".local" / "share" / "code-server"),
             },
             grace_s=10,
         )

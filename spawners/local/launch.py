@@ -94,7 +94,8 @@ def start_direct(plan: LocalPlan, place: LocalPlace, extra: Mapping[str, str]) -
     """Start an interactive process, detached. Refusal (reason place) when its program cannot be started."""
     folder = WorkloadFolder(place.folder)
     argv = [word.replace("{settings}", str(folder.settings)) for word in plan.argv]
-    folder.log.unlink(missing_ok=True)
+    for old in (folder.log, folder.path / "app.log", folder.path / "result.json"):
+        old.unlink(missing_ok=True)
     try:
         return process.start(argv, env=environment({**plan.env, **extra}, place.home), cwd=place.home, log=folder.log)
     except process.ProcessStartError as error:
@@ -124,6 +125,13 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def why(folder: Path) -> str:
+    """Why a process ended, for people: what it said of itself in result.json, else the last line of its log."""
+    said = read_json(folder / "result.json")
+    message = said.get("message") if isinstance(said, dict) else None
+    return str(message) if message else last_line(folder / "log.txt") or "it said nothing"
 
 
 def last_line(path: Path, limit: int = 300) -> str:

@@ -75,7 +75,9 @@ class LocalRuntime:
         folder = self._folder(tenant, owner, name)
         if run is not None:
             return local_runs.run_log(folder, run, tail)
-        return _tail(folder.log, tail)
+        kind = self.site.kinds.get(self._record(tenant, owner, name).workload.kind)
+        texts = [_tail(folder.path / file, tail) for file in (kind.logs if kind else ("log.txt",))]
+        return "\n".join(text.rstrip("\n") for text in texts if text)[-tail:]
 
     def run_now(self, tenant: str, owner: str, name: str) -> None:
         """Ask its keeper for a run at once; RuntimeError says why not."""

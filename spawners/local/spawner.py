@@ -10,7 +10,7 @@ from typing import Any
 from jupyterhub.spawner import Spawner, SpawnException
 from traitlets import Unicode
 
-from config.models import Tenant
+from config.models import IdleRule, Profile, Tenant
 from images.lib.files import read_json
 from spawners import quota
 from spawners.local import launch, process
@@ -140,15 +140,15 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
         if self._before is not None and self._before.process is not None:
             # Left from a hub that lost its database: its token is worthless, and two must never run.
             await process.stop(self._before.process, plan.grace_s)
-        ref = launch.start_direct(plan, place, self.get_env())
+        profile = self.site.world().profiles[record.workload.profile]
+        ref = launch.start_direct(plan, place, {**self.get_env(), **activity_env(profile)})
         record = self._save(record.model_copy(update={"process": ref}))
         assert record.port  # noqa: S101  (a direct record always has one)
         if not await launch.wait_listening(record.port, ref, self.start_timeout):
             code = process.exit_code(ref)
-            said = launch.last_line(place.folder / "log.txt") or "nothing"
-            how = f"ended with exit code {code}" if code is not None else "did not answer in time"
             await process.stop(ref, 2)
-            raise Refusal.of("place", f"it {how}; last it said: {said}")
+            how = f"ended with exit code {code}" if code is not None else "did not answer in time"
+            raise Refusal.of("place", f"it {how}: {launch.why(place.folder)}")
         self._save(record.model_copy(update={"phase": "running", "changed": datetime.now(UTC)}))
         return f"http://127.0.0.1:{record.port}"
 
@@ -217,7 +217,10 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
             phase, reason = ("failed", state.message) if state.phase == "failed" else ("finished", state.message)
         else:
             code = process.exit_code(record.process) if record.process else None
-            phase, reason = ("failed", f"ended with exit code {code}") if code else ("stopped", "it ended by itself")
+            said = launch.why(self.site.store.folder(record.workload).path)
+            phase, reason = (
+                ("failed", f"ended with exit code {code}: {said}") if code else ("stopped", "ended by itself")
+            )
         update = {"wanted": "stopped", "phase": phase, "reason": reason, "changed": datetime.now(UTC)}
         return record.model_copy(update=update)
 
@@ -267,6 +270,14 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
         """The tenant of the current record, where it still exists."""
         record = self._find()
         return self.site.world().tenants.get(record.workload.tenant) if record else None
+
+
+def activity_env(profile: Profile) -> dict[str, str]:
+    """How often an interactive server tells the hub that it is used: four times within its idle rule, so that a busy
+    one is never taken for idle; JupyterHub's own interval of five minutes at most.
+    """
+    idle = profile.idle or IdleRule()
+    return {"JUPYTERHUB_ACTIVITY_INTERVAL": str(min(300, idle.stop_after_s // 4))}
 
 
 def _told(refusal: Refusal) -> SpawnException:

@@ -93,7 +93,7 @@ def test_a_secret_is_in_no_option_log_or_database(hub: Hub) -> None:
     upload = {"remote": "data", "folder": "secretive"}
     assert hub.launch("physics-admin", "tenant-physics", "secretive", "instrument-upload", upload).status_code == 201
     password = hub.password("tenant-physics", "secretive").encode()
-    (secret,) = [p for p in (hub.state / "secrets").glob("objectstore-physics.json")]
+    secret = hub.state / "secrets" / "objectstore-physics.json"
     key = secret.read_text().split('"secret_access_key": "')[1].split('"')[0].encode()
     hub.api("physics-admin", "DELETE", "/users/tenant-physics/servers/secretive")
     exposed = [
