@@ -35,22 +35,24 @@ def run(lab: Lab) -> Section:
 def _ours(lab: Lab) -> Iterator[Turn]:
     hub = lab.hub()
     with signed_in(hub.url, _USER, hub.account_password(_USER)) as client:
-        yield _turn(client, "/services/portal/")
+        yield _turn(client, "/services/portal/", "Physics")
 
 
 @contextmanager
 def _stock(lab: Lab) -> Iterator[Turn]:
     hub = lab.stock()
     with signed_in(hub.url, hub.user, "any: its DummyAuthenticator asks for none") as client:
-        yield _turn(client, "/hub/home")
+        yield _turn(client, "/hub/home", "Add New Server")
 
 
-def _turn(client: httpx.Client, path: str) -> Turn:
+def _turn(client: httpx.Client, path: str, shows: str) -> Turn:
+    """GET *path*; CannotRun where it is no page that *shows* this text."""
+
     def turn(_: int) -> dict[str, float]:
         began = time.perf_counter()
         answer = client.get(path)
         took = time.perf_counter() - began
-        if answer.status_code != 200 or answer.url.path != path:
+        if answer.status_code != 200 or answer.url.path != path or shows not in answer.text:
             raise CannotRun(f"{path} was answered {answer.status_code} at {answer.url.path}")
         return {"page": took * 1000}
 

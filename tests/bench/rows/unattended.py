@@ -24,7 +24,7 @@ _UPLOAD = {"tenant": "physics", "profile": "instrument-upload", "options": {"rem
 def run(lab: Lab) -> Section:
     """Ours only: stock JupyterHub has no such thing."""
     contenders = (Contender(OURS, lambda: _ours(lab), ours=True),)
-    notes = ("Ready means that the FTP port of the allocated address takes connections. There is no peer.",)
+    notes = ("Ready means that the collector serves at the tenant's address. There is no peer.",)
     return Section(NAME, TITLE, contest(NAME, MEASURES, contenders, lab.options.rounds), notes)
 
 
