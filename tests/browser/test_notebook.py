@@ -1,0 +1,39 @@
+"""A notebook from its card to 42, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.people import Person
+
+Visit = Callable[..., Person]
+
+
+def test_notebook_from_card_to_42_and_stopped(visit: Visit) -> None:
+    person = visit("physics-member")
+    page = person.choose("Notebook", "Laser study")
+    page.get_by_text("medium", exact=False).first.click()
+    expect(page.locator("#fit")).to_contain_text("2 of 16 CPU and 4 GiB")
+    person.watch("[data-message]")
+    person.start()
+    page.wait_for_url(re.compile(r"/user/physics-member/[^/]+/lab"))
+    told = person.shown("[data-message]")
+    assert len(told) > 1 and "ready" in told[-1], told
+    page.get_by_text("Python 3 (ipykernel)").first.click()
+    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+    cell.click()
+    page.keyboard.type("6*7")
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator(".jp-OutputArea-output").first).to_have_text("42")
+    person.home()
+    row = person.workload("Laser study")
+    expect(row).to_contain_text("Running")
+    row.get_by_role("link", name="Laser study", exact=True).click()
+    expect(person.panel("Started with")).to_contain_text("medium")
+    person.stop()
+    person.home()
+    page.get_by_text("Stopped and finished").click()
+    expect(person.workload("Laser study")).to_contain_text("Stopped")
