@@ -105,8 +105,8 @@ async def _watch(
 ) -> str | None:
     """The reason of the app's own end; None if SIGTERM came first."""
     tasks = [asyncio.ensure_future(activity.report(hub, clock))]
-    if settings.activity == "vscode":
-        tasks.append(asyncio.ensure_future(activity.watch_jobs(clock, process.pid)))
+    if settings.activity == "terminals":
+        tasks.append(asyncio.ensure_future(activity.watch(clock, process.pid, settings.edits_folder)))
     ended, stopping = asyncio.ensure_future(process.ended()), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -16,17 +16,20 @@ from urllib.parse import parse_qsl, urlencode, urlparse
 from jupyter_server_proxy.handlers import NamedLocalProxyHandler  # type: ignore[import-untyped]  # no types upstream
 from jupyter_server_proxy.unixsock import UnixResolver  # type: ignore[import-untyped]
 from jupyterhub import __version__ as hub_version
+from jupyterhub.log import log_request
 from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import httpclient, httputil, web
 from tornado.iostream import StreamClosedError
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
-from tornado.websocket import WebSocketHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from images.app.activity import READING_METHODS, Clock, Messages, counts
 from images.app.process import Place
 from images.app.settings import AppSettings, HubEnvironment
 
 log = logging.getLogger("tenanthub.app")
+upstream_log = logging.getLogger("tenanthub.app.proxy")
+upstream_log.setLevel(logging.WARNING)
 
 MAX_BODY = 1024**3
 MAX_MESSAGE = 64 * 1024**2
@@ -71,8 +74,8 @@ class AppProxyHandler(HubOAuthenticated, NamedLocalProxyHandler):  # type: ignor
 
     @property
     def log(self) -> logging.Logger:
-        """Our log: there is no Jupyter server here."""
-        return log
+        """Upstream's messages; warnings only, for the others quote addresses with what their queries hold."""
+        return upstream_log
 
     def set_default_headers(self) -> None:
         """The hub looks for its version in the answers of its servers."""
@@ -128,6 +131,13 @@ class AppProxyHandler(HubOAuthenticated, NamedLocalProxyHandler):  # type: ignor
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tornado's plain page; Jupyter's needs a Jupyter server."""
         web.RequestHandler.write_error(self, status_code, **kwargs)
+
+    def write_message(self, message: Any, binary: bool = False) -> Any:
+        """A websocket message from the app; one for a browser that has gone is dropped."""
+        try:
+            return super().write_message(message, binary)
+        except WebSocketClosedError:
+            return None  # upstream's caller looks at no result
 
     def on_message(self, message: str | bytes) -> Any:
         """A websocket message from the browser."""
@@ -220,4 +230,5 @@ def application(
         base_url=hub.prefix,
         cookie_secret=cookie_secret,
         websocket_max_message_size=MAX_MESSAGE,
+        log_function=log_request,  # the hub's own: it takes tokens out of the addresses that it logs
     )

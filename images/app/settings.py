@@ -44,9 +44,10 @@ class AppSettings(BaseModel):
     ready_timeout_s: float = Field(120, gt=0, le=3600)
     stop_grace_s: float = Field(10, gt=0, le=600)
     any_address: bool = Field(False, description="Allow it to listen on other addresses than the loopback ones")
-    activity: Literal["input", "traffic", "vscode"] = Field(
+    activity: Literal["input", "traffic", "terminals"] = Field(
         "input", description="What counts as use: docs/activity.md says what each means"
     )
+    edits_folder: AbsolutePath | None = Field(None, description="A change of a folder in this one counts as use too")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

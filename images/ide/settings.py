@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from images.app.settings import AppSettings
+from images.lib.files import replace_json
 
 
 def _absolute(value: Path) -> Path:
@@ -30,6 +31,17 @@ class IdeSettings(BaseModel):
     data_folder: AbsolutePath = Field(description="Settings and extensions of its user; kept between sessions")
     title: Annotated[str, StringConstraints(min_length=1, max_length=80)] = "VS Code"
     ready_timeout_s: float = Field(120, gt=0, le=3600)
+
+
+# What code-server's options cannot say. The user can change it in VS Code (Preferences: Open Remote Settings).
+MACHINE_SETTINGS = {"telemetry.telemetryLevel": "off", "chat.disableAIFeatures": True, "extensions.autoUpdate": False}
+
+
+def write_machine_settings(data_folder: Path) -> None:
+    """Put MACHINE_SETTINGS in place for a user who has none yet. OSError as the system raises it."""
+    path = data_folder / "Machine" / "settings.json"
+    if not path.exists():
+        replace_json(path, MACHINE_SETTINGS)
 
 
 def app_settings(ide: IdeSettings) -> AppSettings:
@@ -56,5 +68,6 @@ def app_settings(ide: IdeSettings) -> AppSettings:
         environment={"CODE_SERVER_SESSION_SOCKET": "{unix_socket}.session"},
         ready_path="/healthz",
         ready_timeout_s=ide.ready_timeout_s,
-        activity="vscode",
+        activity="terminals",
+        edits_folder=ide.data_folder / "User" / "History",
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+import contextlib
+from pathlib import Path, PurePath
 
 import psutil
 
@@ -54,3 +55,26 @@ def _names(root: int, *, on_terminal: bool) -> list[str]:
         except psutil.Error:
             continue
     return names
+
+
+def last_typed(root: int) -> float:
+    """When something was last typed into a terminal of the processes below *root*: seconds since the epoch, 0 if never.
+
+    The kernel notes a terminal's last input as its device's access time (to 8 s), as `w` shows it.
+    """
+    newest = 0.0
+    try:
+        children = psutil.Process(root).children(recursive=True)
+    except psutil.Error:
+        return newest
+    for terminal in {_terminal(child) for child in children} - {None}:
+        with contextlib.suppress(OSError):
+            newest = max(newest, Path(str(terminal)).stat().st_atime)
+    return newest
+
+
+def _terminal(process: psutil.Process) -> str | None:
+    try:
+        return process.terminal()
+    except psutil.Error:
+        return None

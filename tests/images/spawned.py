@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -128,3 +129,23 @@ class App:
     @property
     def log(self) -> str:
         return (self.folder / "launcher.log").read_text()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(DEADLINE_S)
+
+
+def start_launcher(
+    module: str, hub: FakeHub, folder: Path, settings: dict[str, Any], environment: dict[str, str] | None = None
+) -> App:
+    """Start `python -m MODULE settings.json` as the hub's spawner would; its run folder is FOLDER/run."""
+    run_dir = folder / "run"
+    run_dir.mkdir(exist_ok=True)
+    path = folder / "settings.json"
+    path.write_text(json.dumps({"run_dir": str(run_dir), **settings}, default=str))
+    port = free_port()
+    env = {**spawner_environment(hub, port), "HOME": str(folder), **(environment or {})}
+    with (run_dir / "launcher.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-P", "-m", module, str(path)], env=env, stderr=log)
+    return App(run_dir, f"http://127.0.0.1:{port}{PREFIX}", process)

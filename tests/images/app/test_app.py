@@ -42,6 +42,8 @@ def test_the_app_learns_who_visits_and_no_secret(launch) -> None:
     assert told["headers"]["Cookie"] == "mine=1"
     assert "Authorization" not in told["headers"]
     assert (told["query"], told["token"], told["user"]) == ("x=1", None, "ada")
+    assert "ada-token" not in app.log
+    assert "ada-server-token" not in app.log
 
 
 def test_answers_come_whole(launch) -> None:
