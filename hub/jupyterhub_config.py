@@ -30,7 +30,8 @@ c.JupyterHub.proxy_check_interval = 5
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.init_spawners_timeout = 1
-c.JupyterHub.last_activity_interval = 60
+# Only what servers tell of themselves counts as activity: to the proxy, an open browser tab looks busy for ever.
+c.JupyterHub.last_activity_interval = 0
 
 c.JupyterHub.authenticator_class = LocalAccounts
 c.LocalAccounts.passwords_file = str(settings.state.passwords)

@@ -12,7 +12,7 @@ from pathlib import Path
 from hub.embedded.settings import Embedded
 from images.lib.files import replace_json
 from spawners.local.folder import ProcessRef, WorkloadFolder
-from spawners.local.runs import start_keeper
+from spawners.local.runs import keeper_alive, reload_keeper, start_keeper
 from spawners.plan import LocalPlan, Tools
 
 AUTH = "objectstore-auth"
@@ -37,7 +37,11 @@ def start_objectstore(settings: Embedded, tools: Tools) -> ProcessRef:
         grace_s=10,
     )  # fmt: skip
     replace_json(folder.plan, plan.model_dump(mode="json"))
-    return start_keeper(folder, tools.python)
+    living = keeper_alive(folder)
+    keeper = start_keeper(folder, tools.python)
+    if living:
+        reload_keeper(folder)  # it goes on undisturbed unless another version of us starts it in another way
+    return keeper
 
 
 def _write_auth(path: Path) -> None:

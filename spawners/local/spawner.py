@@ -10,7 +10,7 @@ from typing import Any
 from jupyterhub.spawner import Spawner, SpawnException
 from traitlets import Unicode
 
-from config.models import IdleRule, Profile, Tenant
+from config.models import IdleRule, Profile
 from images.lib.files import read_json
 from spawners import quota
 from spawners.local import launch, process
@@ -265,11 +265,6 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
                 address=old.address if old and old.workload.id == workload.id else None,
             )
         )
-
-    def tenant(self) -> Tenant | None:
-        """The tenant of the current record, where it still exists."""
-        record = self._find()
-        return self.site.world().tenants.get(record.workload.tenant) if record else None
 
 
 def activity_env(profile: Profile) -> dict[str, str]:

@@ -93,7 +93,7 @@ class Keep(Mode):
         self.child = None
         bound(self.tools.folder.log)
         said = last_line(self.tools.folder.log)
-        if code == WRONG_SETTINGS:
+        if code == WRONG_SETTINGS and self.plan.settings is not None:  # other programs mean other things by a 2
             self._halted = True
             self.tools.say("its settings are wrong (exit code 2); not started again until they change")
             self.tools.tell(child=None, phase="failed", message=said or "its settings are wrong")

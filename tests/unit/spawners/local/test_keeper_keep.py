@@ -123,18 +123,26 @@ def test_what_the_child_left_behind_ends_before_the_next_start(kept: Kept) -> No
     child = kept.phase("running").child
     grandchild = process.reference(int(kept.log().split("left ")[1].split()[0]))
     kept.kill(child)
-    kept.phase("backoff", "running")
+    assert until(lambda: (s := kept.state()).child not in (None, child) and s, "the next child")
     assert grandchild is not None and not process.alive(grandchild)
 
 
 def test_wrong_settings_are_not_tried_again_until_told(kept: Kept) -> None:
-    serve(kept, "import sys; print('the port must be a number', file=sys.stderr); sys.exit(2)")
+    program = "import sys; print('the port must be a number', file=sys.stderr); sys.exit(2)"
+    kept.plan("keep", program, ready_file="ready.json", settings={})
     keeper = kept.start()
     state = kept.phase("failed")
     assert (state.message, state.restarts, state.child) == ("the port must be a number", 0, None)
     serve(kept)
     runs.reload_keeper(kept.folder)
     assert kept.phase("running").keeper == keeper
+
+
+def test_a_program_without_settings_is_started_again_whatever_its_exit_code(kept: Kept) -> None:
+    """A crash of a Go program (the object store) ends with 2 as well."""
+    serve(kept, "import pathlib, sys; p = pathlib.Path('once'); p.exists() or sys.exit(p.touch() or 2)\n" + SERVER)
+    kept.start()
+    assert kept.phase("running").restarts == 1
 
 
 def test_a_changed_plan_is_taken_over_on_request(kept: Kept) -> None:
