@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
             print(f"settings: {problem}", file=sys.stderr)
         return 2
     _start_logging()
+    os.umask(0o077)  # spool, rows and keys are nobody else's
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -166,7 +167,7 @@ def _probe(store: Store) -> None:
     Not an error that ends us: the store may be back before the first upload, and what is received waits for it.
     """
     try:
-        store.list(".tenanthub-probe")
+        store.probe()
     except StoreError as error:
         _log.error("the destination does not answer as it should: %s", error)
 

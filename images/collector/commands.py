@@ -46,6 +46,13 @@ class Commands(TLS_FTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
         finally:
             self.proto_cmds = offered
 
+    def ftp_RNFR(self, path: str) -> None:
+        """A file that waits for the object store is not there yet under its own name either."""
+        if self.service.publisher.is_waiting(path.strip("/")):
+            self.respond("450 The file waits for the object store; try again later")
+        else:
+            super().ftp_RNFR(path)
+
     def ftp_SIZE(self, path: str) -> None:
         """The size of a stored file, in ASCII mode as well: bytes are never changed here."""
         kept, self._current_type = self._current_type, "i"

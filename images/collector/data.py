@@ -42,41 +42,56 @@ class _ReceivingDTP(DTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
         """Bytes are stored as they come, whatever TYPE says: ASCII mode, FTP's default, would destroy binary files."""
         super().enable_receiving("i", cmd)
 
+    def readable(self) -> bool:
+        """Before its command comes, leave what the client sends early where it is; stock pyftpdlib hangs up on it."""
+        if not self.receive and not self._initialized:
+            self.del_channel()  # taken up again by enable_receiving() or push(); until then the poller would spin
+            return False
+        return bool(self.receive)
+
     def handle_read(self) -> None:
         """Take what is there, up to one buffer, and write it in one go."""
         if not self.receive:
             super().handle_read()
             return
-        view, filled, ended = _buffer(), 0, False
+        view, filled = _buffer(), 0
+        ended: bool | str = False
+        while filled < _BUFFER_BYTES and not ended:
+            count, ended = self._fill(view[filled:])
+            filled += count
+            if not count:
+                break
+        self.tot_bytes_received += filled
         try:
-            while filled < _BUFFER_BYTES and not ended:
-                try:
-                    count = self.socket.recv_into(view[filled:])
-                except _AGAIN:
-                    break
-                except SSL.WantReadError:
-                    self._ssl_want_read = True
-                    break
-                except SSL.WantWriteError:
-                    self._ssl_want_write = True
-                    break
-                except SSL.ZeroReturnError:  # close_notify
-                    count = 0
-                filled += count
-                ended = count == 0
-            self.tot_bytes_received += filled
             if filled:
                 self.file_obj.write(view[:filled])
         except Refused as refused:
             self.end(refused.reply)
             return
-        except (OSError, SSL.Error) as error:
-            self.end(f"426 The data connection broke: {_words(error)}")
-            return
-        if ended:
+        if isinstance(ended, str):
+            self.end(f"426 The data connection broke: {ended}")
+        elif ended:
             self._end_of_file()
 
     handle_read_event = handle_read
+
+    def _fill(self, view: memoryview) -> tuple[int, bool | str]:
+        """Read once: the count of bytes, and whether the data ended: False, True (cleanly), or why it broke."""
+        try:
+            count = int(self.socket.recv_into(view))
+        except _AGAIN:
+            return 0, False
+        except SSL.WantReadError:
+            self._ssl_want_read = True
+            return 0, False
+        except SSL.WantWriteError:
+            self._ssl_want_write = True
+            return 0, False
+        except SSL.ZeroReturnError:  # close_notify
+            return 0, True
+        except (OSError, SSL.Error) as error:
+            return 0, _words(error)
+        return count, count == 0
 
     def handle_close(self) -> None:
         """The poller saw an error or a hang-up without data: never the end of a file."""
@@ -220,11 +235,14 @@ class CollectorPassiveDTP(PassiveDTP):  # type: ignore[misc]
             self.cmd_channel.warn(f"data connection from another address ({addr[0]}) refused")
             return
         super().handle_accepted(sock, addr)
+        if self.cmd_channel.data_channel is None:
+            # Reset before we accepted it: pyftpdlib drops it without a word, and the client waits for ever.
+            self.cmd_channel.no_data_connection("426 The data connection broke: connection reset")
 
     def handle_timeout(self) -> None:
         """No data connection came."""
-        self.cmd_channel.no_data_connection()
-        super().handle_timeout()
+        self.cmd_channel.no_data_connection("421 No data connection was made")
+        self.close()
 
     def close(self) -> None:
         """Close, and give the port back once."""

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from OpenSSL import SSL
+from pyftpdlib.filesystems import FilesystemError
 
 from images.collector.commands import Commands
 from images.collector.data import CollectorDTP, CollectorPassiveDTP
@@ -24,6 +25,7 @@ class CollectorHandler(Commands):
     """One control connection. handler_class() gives the subclass with its service."""
 
     data_channel: Any
+    _in_buffer: list[bytes]
     _in_dtp_queue: tuple[Receiver, str] | None
     banner = "Instrument upload ready."
     dtp_handler = CollectorDTP
@@ -35,6 +37,14 @@ class CollectorHandler(Commands):
     def quitting(self) -> bool:
         """Whether the client said QUIT during its transfer: it wants to end after it."""
         return bool(self._quit_pending)
+
+    def decode(self, bytes: bytes) -> str:
+        """As pyftpdlib, which forgets to drop a line that cannot be decoded, and then never reads another."""
+        try:
+            return str(super().decode(bytes))
+        except UnicodeDecodeError:
+            self._in_buffer, self._in_buffer_len = [], 0
+            raise
 
     # logging: short, without the password and without a user name that may be a password typed into the wrong field
 
@@ -110,6 +120,11 @@ class CollectorHandler(Commands):
         self._receive(path, "unique")
 
     def _receive(self, file: str, unique: str) -> None:
+        if self.data_channel is not None and self.data_channel._closed:
+            self.data_channel = None
+        if self.data_channel is None and self._dtp_acceptor is None and self._dtp_connector is None:
+            self.respond("425 No data connection: use PASV or EPSV first")
+            return
         try:
             receiver = self._open(file.lstrip("/"), bool(unique))
         except Refused as refused:
@@ -125,7 +140,7 @@ class CollectorHandler(Commands):
             self.data_channel.file_obj = receiver
             self.data_channel.enable_receiving(self._current_type, "STOR")
         else:
-            self.no_data_connection()
+            self.no_data_connection("")
             self.respond(opened)
             self._in_dtp_queue = (receiver, "STOR")
 
@@ -178,12 +193,14 @@ class CollectorHandler(Commands):
         receiver.abandon()
         self._incomplete(receiver, reply)
 
-    def no_data_connection(self) -> None:
-        """A STOR whose data connection never came."""
+    def no_data_connection(self, reply: str) -> None:
+        """A STOR that waits for its data connection waits in vain; *reply* ("" for none) goes to the client."""
         queued, self._in_dtp_queue = self._in_dtp_queue, None
         if queued is not None and not queued[0].ended:
             queued[0].abandon()
-            self._row(queued[0], "no data connection was made")
+            self._row(queued[0], reply[4:] or "no data connection was made")
+            if reply:
+                self._answer(reply)
 
     def _incomplete(self, receiver: Receiver, reply: str) -> None:
         self._row(receiver, reply[4:])
@@ -231,7 +248,7 @@ class CollectorHandler(Commands):
     def close(self) -> None:
         """The session ends: a STOR still waiting for its data connection is broken off."""
         if not self._closed and getattr(self, "_in_dtp_queue", None) is not None:
-            self.no_data_connection()
+            self.no_data_connection("")
         super().close()
 
     # commands with another meaning here
@@ -240,7 +257,10 @@ class CollectorHandler(Commands):
         """As usual, but with an object store that is looked at anew for each command."""
         if self.fs is not None:
             self.fs.forget()
-        super().process_command(cmd, *arguments, **keywords)
+        try:
+            super().process_command(cmd, *arguments, **keywords)
+        except FilesystemError as error:  # from where pyftpdlib expects none, such as isfile() in SIZE
+            self.respond(f"451 {error}")
 
     def ftp_ABOR(self, line: str) -> None:
         """Break the running upload off."""
@@ -248,7 +268,7 @@ class CollectorHandler(Commands):
             self.data_channel.end("426 aborted by the client")
             self.respond("226 ABOR command successful.")
             return
-        self.no_data_connection()
+        self.no_data_connection("426 aborted by the client")
         super().ftp_ABOR(line)
 
 

@@ -56,6 +56,7 @@ class Publisher:
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._now = False
         self._down = False
         self._last_round = 0.0
         self._thread = threading.Thread(target=self._retry_for_ever, name="retry", daemon=True)
@@ -67,7 +68,8 @@ class Publisher:
             if name.waiting is not None:
                 self._supersede(name.waiting)
             name.waiting, name.recovered = upload, True
-        self._wake.set()
+        if recovered:
+            self._retry_now()
         self._thread.start()
 
     def stop(self) -> None:
@@ -103,7 +105,7 @@ class Publisher:
             # The store answers: what waits need not sit out its pause. Not more often than the first pause, or a single
             # file that the store will not have would be tried again after each other file.
             if self._down and time.monotonic() - self._last_round > self._retry_s[0]:
-                self._wake.set()
+                self._retry_now()
             return Result("stored")
         return Result("waiting", error)
 
@@ -165,6 +167,7 @@ class Publisher:
             name = self._names[upload.path]
             name.waiting, name.recovered = upload, False
         self._row(upload, "waiting", reason)
+        self._wake.set()  # the retry thread may be asleep for good
 
     def _done(self, upload: Upload, outcome: Outcome) -> None:
         reason = {"late": "the object store was not available before", "recovered": "received by an earlier run"}
@@ -188,15 +191,24 @@ class Publisher:
             sha256=upload.sha256,
         )
 
+    def _retry_now(self) -> None:
+        self._now = True
+        self._wake.set()
+
     def _retry_for_ever(self) -> None:
         pause = self._retry_s[0]
-        while not self._stopping.is_set():
-            woken = self._wake.wait(pause if self.waiting() else None)
+        due: float | None = None
+        while True:
+            self._wake.wait(None if due is None else max(0.0, due - time.monotonic()))
             self._wake.clear()
             if self._stopping.is_set():
                 return
-            if woken:
-                pause = self._retry_s[0]
+            if self._now:
+                self._now, due, pause = False, time.monotonic(), self._retry_s[0]
+            if due is None:  # woken because something began to wait
+                due, pause = time.monotonic() + self._retry_s[0], self._retry_s[0]
+            if time.monotonic() < due:
+                continue
             try:
                 fine = self._retry_round()
             except Exception as error:
@@ -204,6 +216,7 @@ class Publisher:
                 fine = False
             self._down, self._last_round = not fine, time.monotonic()
             pause = self._retry_s[0] if fine else min(pause * 2, self._retry_s[1])
+            due = time.monotonic() + pause if self.waiting() else None
 
     def _retry_round(self) -> bool:
         """Try everything that waits once; True where nothing failed. Ends early when the store seems to be down."""

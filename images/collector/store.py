@@ -65,6 +65,21 @@ class Store:
             _config=_NO_CHECK,
         )
 
+    def probe(self) -> None:
+        """Ask for something that is not there: StoreError where the store, the keys or the bucket are not as they
+        should be.
+
+        A bucket store lists nothing under a prefix that does not exist; only a missing bucket is "not found".
+        """
+        try:
+            self._daemon.call("operations/list", _LOOK_S, fs=self._fs, remote=".tenanthub-probe")
+        except RcloneError as error:
+            if not error.missing:
+                raise StoreError(str(error)) from None
+            features = self._call("operations/fsinfo", _LOOK_S, fs=self._fs).get("Features") or {}
+            if features.get("BucketBased"):
+                raise StoreError(f"the bucket of {self._fs} does not exist") from None
+
     def get(self, path: str, local: Path) -> None:
         """Copy *path* to *local*. StoreError."""
         self._call(
