@@ -9,6 +9,9 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
+from jupyterhub._data import DATA_FILES_PATH
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from hub.portal import errors
 from hub.portal.acts import NotFound
@@ -27,6 +30,8 @@ from spawners.plan import Tools
 from spawners.runtime import Runtime
 
 STATIC = Path(__file__).parent / "static"
+_LASTING = "public, max-age=31536000, immutable"
+_AN_HOUR = "public, max-age=3600"
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 
@@ -74,6 +79,7 @@ def create_app(
     )
     errors.install(app)
     app.add_api_route(f"{prefix}/static/{{name}}", static, include_in_schema=False)
+    app.mount(f"{prefix}/hub-static", HubStatic(directory=Path(DATA_FILES_PATH) / "static"))
     app.include_router(api, prefix=f"{prefix}/api/v1")
     app.include_router(apidocs.router, prefix=f"{prefix}/api")
     for router in (form.router, workload.router, home.router):
@@ -81,6 +87,18 @@ def create_app(
     app.include_router(home.unattended, prefix=settings.base_url.rstrip("/"))
     app.add_middleware(SecurityHeaders, hub_host=settings.hub_host)
     return app
+
+
+class HubStatic(StaticFiles):
+    """The hub's own style sheet, icon font and dark mode script, from its package: the same bytes as under /hub/static,
+    but they do not go away while the hub is being restarted, when an error page needs them most."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file; a browser may keep it."""
+        response = await super().get_response(path, scope)
+        lasting = b"v=" in scope.get("query_string", b"")
+        response.headers["Cache-Control"] = _LASTING if lasting else _AN_HOUR
+        return response
 
 
 async def static(request: Request, name: str) -> Response:
@@ -92,7 +110,7 @@ async def static(request: Request, name: str) -> Response:
     path = known.get(name)
     if path is None or not path.is_file():
         raise NotFound("there is no such file")
-    lasting = "public, max-age=31536000, immutable" if "v" in request.query_params else "public, max-age=3600"
+    lasting = _LASTING if "v" in request.query_params else _AN_HOUR
     return FileResponse(path, media_type=_TYPES.get(path.suffix), headers={"Cache-Control": lasting})
 
 

@@ -82,17 +82,17 @@ def told(error: Exception) -> tuple[int, str, tuple[Violation, ...]]:
 
 async def _known(request: Request, error: Exception) -> Response:
     status, message, violations = told(error)
-    return _say(request, status, message, violations)
+    return await _say(request, status, message, violations)
 
 
 async def _any(request: Request, error: Exception) -> Response:
     """A mistake of ours: its traceback goes to the log under a number, and only the number to the page."""
     number = secrets.token_hex(4)
     log.error("failure %s at %s %s", number, request.method, request.url.path, exc_info=error)
-    return _say(request, 500, f"something failed here; tell your operator the number {number}", ())
+    return await _say(request, 500, f"something failed here; tell your operator the number {number}", ())
 
 
-def _say(request: Request, status: int, message: str, violations: tuple[Violation, ...]) -> Response:
+async def _say(request: Request, status: int, message: str, violations: tuple[Violation, ...]) -> Response:
     retry = {"Retry-After": str(RETRY_S)} if status in (502, 503) else {}
     if is_api(request):
         return answer(status, message, violations, retry)
@@ -101,10 +101,19 @@ def _say(request: Request, status: int, message: str, violations: tuple[Violatio
         "title": _TITLES.get(status, "This did not work"),
         "message": message,
         "retry_s": RETRY_S if status == 502 and request.method == "GET" else None,
+        "resend": await _sent(request) if status == 502 and request.method == "POST" else (),
     }
     response = page(request, portal_of(request), visitor, "error.html", status, **context)
     response.headers.update(retry)
     return response
+
+
+async def _sent(request: Request) -> tuple[tuple[str, str], ...]:
+    """The fields of a form that came while the hub was away, so that one button sends it again, unchanged."""
+    try:
+        return tuple((name, str(value)) for name, value in (await request.form()).multi_items())
+    except (HTTPException, RuntimeError):
+        return ()
 
 
 def answer(

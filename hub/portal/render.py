@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import jupyterhub
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -61,7 +62,7 @@ def when(moment: datetime | str | None) -> Markup:
 
 def _static_version() -> str:
     """Changes when one of our static files does, so that browsers may keep them."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(jupyterhub.__version__.encode())
     for path in sorted((FOLDER / "static").iterdir()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:10]

@@ -21,6 +21,12 @@ unattended = APIRouter(include_in_schema=False)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 
 
+@router.get("")
+async def without_slash(request: Request) -> Response:
+    """The same page, where somebody left out the slash."""
+    return RedirectResponse(portal_of(request).settings.prefix, 302)
+
+
 @router.get("/")
 async def home(request: Request, visitor: SignedIn) -> Response:
     """My tenants with what they run, and the cards."""

@@ -118,6 +118,7 @@ def amount_text(key: str, value: Any) -> str:
     return str(value)
 
 
+_UNIT = re.compile(r"(^|_)bytes$|_bps$|_s$")
 _TOLD_AT_ZERO = ("files", "pages", "errors")
 
 
@@ -127,9 +128,9 @@ def counts_text(counts: dict[str, Any]) -> str:
     for key, value in counts.items():
         if value is None or isinstance(value, dict) or (value == 0 and key not in _TOLD_AT_ZERO):
             continue
-        text, words = amount_text(key, value), key.replace("_", " ")
-        is_size = isinstance(value, int | float) and key.endswith(("bytes", "_bps", "_s")) and words == "bytes"
-        parts.append(text if is_size else f"{text} {words}")
+        # the unit is in the amount: uploaded_bytes -> "3 MiB uploaded", bytes -> "3 MiB"
+        words = re.sub(r"_?(bytes|bps|s)$", "", key) if isinstance(value, int | float) and _UNIT.search(key) else key
+        parts.append(f"{amount_text(key, value)} {words.replace('_', ' ')}".strip())
     return ", ".join(parts)
 
 
