@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path, PurePath
 
 import psutil
@@ -50,7 +51,7 @@ def _names(root: int, *, on_terminal: bool) -> list[str]:
         return []  # it has ended meanwhile
     for child in children:
         try:
-            if (not on_terminal or child.terminal() is not None) and _running(child):
+            if (not on_terminal or _terminal(child) is not None) and _running(child):
                 names.append(child.name())
         except psutil.Error:
             continue
@@ -67,14 +68,27 @@ def last_typed(root: int) -> float:
         children = psutil.Process(root).children(recursive=True)
     except psutil.Error:
         return newest
-    for terminal in {_terminal(child) for child in children} - {None}:
-        with contextlib.suppress(OSError):
+    for child in children:
+        with contextlib.suppress(OSError, psutil.Error):
+            terminal = _terminal(child)
+            if terminal is None:
+                continue
             newest = max(newest, Path(str(terminal)).stat().st_atime)
     return newest
 
 
+def pts(tty_nr: int) -> str | None:
+    """The device of a controlling terminal, as /proc/PID/stat numbers it (man proc, field 7), if a pseudo one. Pure."""
+    major, minor = tty_nr >> 8 & 0xFFF, tty_nr & 0xFF | tty_nr >> 12 & 0xFFF00
+    return f"/dev/pts/{(major - 136) * 256 + minor}" if 136 <= major <= 143 else None
+
+
 def _terminal(process: psutil.Process) -> str | None:
-    try:
+    # Not psutil's terminal() on Linux: it remembers the terminals of its first call, and knows no later one.
+    if sys.platform != "linux":
         return process.terminal()
-    except psutil.Error:
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return None
+    return pts(int(stat.rpartition(")")[2].split()[4]))

@@ -18,6 +18,7 @@ import pytest
 from images.app.activity import Clock, look
 from images.ide import install
 from images.ide.settings import IdeSettings, app_settings
+from images.lib.foreground import jobs_on_terminals, pts
 from tests.images.spawned import App, FakeHub, start_launcher, wait_for
 from tests.tiers import need
 
@@ -65,6 +66,7 @@ def test_vs_code_is_served_behind_the_sign_in(ide: Callable[[], App], tmp_path: 
 
 def test_programs_typing_and_edits_are_use() -> None:
     """The launcher's look at a process tree, with a real terminal in place of VS Code's."""
+    jobs_on_terminals(os.getpid())  # an earlier look must not keep later terminals from being seen
     parent, child = pty.openpty()
     terminal = Path(os.ttyname(child))
     with subprocess.Popen(["setsid", "-c", "bash", "--norc"], stdin=child, stdout=child, stderr=child) as shell:
@@ -87,6 +89,14 @@ def test_programs_typing_and_edits_are_use() -> None:
         shell.kill()
     os.close(parent)
     os.close(child)
+
+
+@pytest.mark.parametrize(
+    ("number", "device"),
+    [(0, None), (34816, "/dev/pts/0"), (34823, "/dev/pts/7"), (1025, None), (35072, "/dev/pts/256")],
+)
+def test_terminals_by_number(number: int, device: str | None) -> None:
+    assert pts(number) == device
 
 
 def test_an_edit_is_use(tmp_path: Path) -> None:
