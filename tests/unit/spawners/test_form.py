@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.spawners.worlds import KINDS, launch, world
-
 from spawners.form import Form, make_form, read_form
 from spawners.refusal import Violation
+from tests.unit.spawners.worlds import KINDS, launch, world
 
 
 def form(profile: str, **more: Any) -> Form:

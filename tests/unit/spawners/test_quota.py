@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.spawners.worlds import profile, tenant
 
 from spawners.quota import overruns, require, used
 from spawners.refusal import Refusal
+from tests.unit.spawners.worlds import profile, tenant
 
 SMALL, LARGE = profile("notebook", "notebook").sizes
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.spawners.worlds import KINDS, fields, launch, profile, refusal, tenant, world
 
 from config.models import Tenant
 from spawners.kinds.base import Kind
 from spawners.refusal import Refusal
 from spawners.request import parse
 from spawners.resolve import resolve_options
+from tests.unit.spawners.worlds import KINDS, fields, launch, profile, refusal, tenant, world
 
 CRAWL = {"start_urls": ["https://example.org/"], "remote": "data"}
 

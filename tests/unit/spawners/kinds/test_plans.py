@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.spawners.worlds import KINDS, launch, world
 
 from images.collector.settings import Settings as CollectorSettings
 from images.crawler.settings import CrawlSettings
 from images.transfer.settings import TransferSettings
 from spawners.plan import LocalPlace, LocalPlan, Tools
+from tests.unit.spawners.worlds import KINDS, launch, world
 
 DATA = Path(__file__).parents[3] / "data" / "plans"
 PLACE = LocalPlace(

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.spawners.worlds import ASKED, launch, tenant
 
 from spawners.local.folder import Record
 from spawners.local.secrets import builtin_keys, keep_password, rclone_config
 from spawners.local.state import StateFolder
 from spawners.local.store import Store, allocate, is_live
 from spawners.refusal import Refusal
+from tests.unit.spawners.worlds import ASKED, launch, tenant
 
 UPLOAD = {"remote": "data"}
 
