@@ -28,6 +28,8 @@
     }
   };
 
+  zones(); // now, while the script is run (deferred): htmx reads the field when the document is ready
+
   /* The hub's progress events. fetch, not EventSource: only fetch can send the CSRF header. */
   const follow = async (box) => {
     const bar = box.querySelector("progress");
@@ -152,7 +154,6 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     times(document);
-    zones();
     for (const log of document.querySelectorAll("pre.log[id]")) log.scrollTop = log.scrollHeight;
     const summary = document.getElementById("error-summary");
     if (summary) summary.focus();

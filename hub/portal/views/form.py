@@ -108,7 +108,7 @@ def form_page(
         icon=picture(profile.icon, kind.name, kind.icon),
         description=profile.description,
         name=name,
-        display_name=profile.title if display_name is None else display_name,
+        display_name=free_title(profile.title, seen) if display_name is None else display_name,
         owner=page_owner,
         owners=owners,
         groups=groups(form, without=("size",)),
@@ -119,6 +119,13 @@ def form_page(
         display_name_errors=_of("display_name", wrong),
         owner_errors=_of("owner", wrong),
     )
+
+
+def free_title(title: str, seen: Sequence[Seen]) -> str:
+    """*title*, with a number where the list has it already: two lines called the same help nobody."""
+    taken = {one.workload.display_name for one in seen}
+    numbered = (f"{title} {number}" for number in range(2, len(taken) + 3))
+    return title if title not in taken else next(name for name in numbered if name not in taken)
 
 
 def _size_field(form: Form, profile: Profile) -> Field | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from config.models import Profile
 from hub.portal.launch import NAME_LENGTH, Locks, new_name
 from hub.portal.views.clients import client_help
-from hub.portal.views.form import fit_of, form_page, tidy_name
+from hub.portal.views.form import fit_of, form_page, free_title, tidy_name
 from hub.portal.views.rights import access, tenant_of
 from hub.portal.views.text import STATES, counts_text, duration_text, outcome, plain_log, size_text
 from hub.portal.views.workload import notes, progress_view, stop_words, upload_row
@@ -207,6 +207,12 @@ def test_what_fits_leaves_out_the_one_that_is_replaced() -> None:
     assert not fit_of(physics, found, three, "small", "").ok
     assert fit_of(physics, found, three, "small", "physics/tenant-physics/c0").ok
     assert not fit_of(physics, found, [], "huge", "").ok
+
+
+def test_a_title_that_is_taken_gets_a_number() -> None:
+    assert free_title("Camera", []) == "Camera"
+    taken = [seen(name="a", display_name="Camera"), seen(name="b", display_name="Camera 2")]
+    assert free_title("Camera", taken) == "Camera 3"
 
 
 def test_typed_keeps_what_was_emptied() -> None:
