@@ -6,17 +6,20 @@ import logging
 import os
 import sys
 
-import uvicorn
-
-from hub.portal.app import create_app
-from hub.portal.hub_client import HubClient
-from hub.portal.settings import SettingsError, from_environment
-from spawners.local.runtime import LocalRuntime
-from spawners.local.site import LocalSite
+from images.lib.quick import defer_hub_database
 
 
 def main() -> int:
     """Serve until told to stop; 1 with one clear line where it cannot."""
+    defer_hub_database()  # jupyterhub.services.auth would bring SQLAlchemy and alembic, which the portal never uses
+    import uvicorn
+
+    from hub.portal.app import create_app
+    from hub.portal.hub_client import HubClient
+    from hub.portal.settings import SettingsError, from_environment
+    from spawners.local.runtime import LocalRuntime
+    from spawners.local.site import LocalSite
+
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
