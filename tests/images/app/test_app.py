@@ -167,16 +167,21 @@ def test_nothing_outlives_it(launch, number: signal.Signals) -> None:
     pids = app.get("pids").json()["pids"]
     app.process.send_signal(number)
     assert app.process.wait(30) == (143 if number == signal.SIGTERM else -9)
-    if number == signal.SIGKILL:
-        pids = pids[:1]  # its own children are the app's to end, when nobody is left who could
-    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in pids), "the app ended")
+    watched = pids if number == signal.SIGTERM else pids[:1]  # what it started itself is the app's own to end
+    try:
+        wait_for(lambda: not any(psutil.pid_exists(pid) for pid in watched), "the app ended")
+    finally:
+        for pid in filter(psutil.pid_exists, pids):
+            psutil.Process(pid).kill()
 
 
 def test_a_later_end_is_told_too(launch) -> None:
     app = launch(command=ON_PORT)
     app.wait_until_ready()
-    psutil.Process(app.get("pids").json()["pids"][0]).send_signal(signal.SIGSEGV)
+    pids = app.get("pids").json()["pids"]
+    psutil.Process(pids[0]).send_signal(signal.SIGSEGV)
     assert app.process.wait(30) == 1
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in pids), "what it had started ended too")
     assert "was ended by SIGSEGV" in app.result["message"]
 
 
