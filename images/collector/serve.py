@@ -56,8 +56,8 @@ def read_event(line: str) -> Event | None:
         return Event("stored", path, size=int(record.get("size", 0)))
     if message.startswith("vfs cache: queuing for upload"):
         return Event("begun", path)
-    if message.startswith("vfs cache: item close failed"):
-        return Event("waiting", path, reason=plain_reason(message.removeprefix("vfs cache: item close failed: ")))
+    if message.startswith("Failed to copy: "):
+        return Event("waiting", path, reason=plain_reason(message.removeprefix("Failed to copy: ")))
     if message.startswith("PUT from "):
         return Event("told", path, source=message.removeprefix("PUT from ").rpartition(":")[0].strip("[]"))
     return None

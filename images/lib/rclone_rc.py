@@ -25,6 +25,7 @@ from typing import Any
 _SOCKET = "rclone.sock"
 _PDEATHSIG = 1  # prctl(2): PR_SET_PDEATHSIG
 _API_ERROR = re.compile(r"api error (?P<code>\w+): (?P<text>.*)", re.DOTALL)
+_UNREACHABLE = re.compile(r'request send failed, \w+ "\w+://(?P<host>[^/"]+)[^"]*": (?P<text>.*)', re.DOTALL)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,6 +51,8 @@ def plain_reason(text: str) -> str:
     if found:
         said = found["text"].strip() or found["code"]
         text = said if said == found["code"] else f"{said} ({found['code']})"
+    elif unreachable := _UNREACHABLE.search(text):
+        text = f"{unreachable['host']} cannot be reached: {unreachable['text']}"
     return " ".join(text.split())[:300]
 
 

@@ -63,6 +63,12 @@ class S3Server:
         self._write_config()
         return self
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def bucket(self, name: str) -> Path:
         """Make a bucket; its folder, in which an object is a file."""
         folder = self.root / name

@@ -286,6 +286,11 @@ def test_the_key_counts_with_its_folder() -> None:
             "The specified bucket does not exist (NoSuchBucket)",
         ),
         ("api error Forbidden: Forbidden", "Forbidden"),
+        (
+            'operation error S3: PutObject, StatusCode: 0, request send failed, Put "http://10.0.0.1:9/b/x?y": dial tcp '
+            "10.0.0.1:9: connect: connection refused",
+            "10.0.0.1:9 cannot be reached: dial tcp 10.0.0.1:9: connect: connection refused",
+        ),
         ("one\ntwo", "one two"),
     ],
 )
@@ -334,7 +339,7 @@ def test_quit_and_gone_is_a_farewell() -> None:
         ('{"level":"info","msg":"vfs cache: queuing for upload in 0s","object":"a"}', Event("begun", "a")),
         ('{"msg":"PUT from 192.0.2.1:59168","object":"//c.bin"}', Event("told", "c.bin", source="192.0.2.1")),
         ('{"msg":"PUT from [2001:db8::1]:59168","object":"//c"}', Event("told", "c", source="2001:db8::1")),
-        ('{"level":"error","msg":"vfs cache: item close failed: x","object":"a"}', Event("waiting", "a", reason="x")),
+        ('{"level":"error","msg":"Failed to copy: x","object":"a"}', Event("waiting", "a", reason="x")),
         ('{"level":"info","msg":"something else","object":"a"}', None),
         ("plain text", None),
         ("[]", None),

@@ -88,10 +88,13 @@ def test_sftp_says_no_while_the_store_is_down(
 ) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     collector = make_collector(own_s3, protocol="sftp", passive_ports=None).start()
-    own_s3.kill()
-    done = sftp(collector, f"put {tmp_path / 'file'} down.bin\n")
+    file = tmp_path / "file"
+    # The store dies between two commands: rclone has read the folder by then, and takes the file.
+    done = sftp(collector, f"put {file} up.bin\n!kill -9 {own_s3.pid}\nput {file} down.bin\n")
     assert done.returncode != 0
+    assert collector.object("up.bin") == CONTENT
     assert collector.row("down.bin", "waiting")["reason"]
+    own_s3.kill()
     own_s3.start()
     collector.stop()
     collector.start()  # rclone looks through its cache when it starts
