@@ -30,9 +30,9 @@ token: ## Print an API token of an account: make token USER=physics-member
 setup: ## Only set everything up
 	@$(SETUP_RUN)
 
-code-server: ## Install code-server, for the card VS Code (needs a C++ compiler and the Kerberos headers)
+code-server: ## Install code-server, for the card VS Code (needs a C++ compiler)
 	@$(SETUP_RUN)
-	@exec $(BIN)/python -m tools.code_server
+	@exec $(BIN)/python -m images.ide.install
 
 ##@ Work on it
 .PHONY: test lint format bench pictures lock generate clean

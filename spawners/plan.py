@@ -14,7 +14,8 @@ class Tools(Declared):
     python: Path
     rclone: Path
     rsync: Path | None = None
-    code_server: Path | None = None
+    code_server: tuple[str, ...] | None = None
+    """argv that starts it: it may need a Node of its own."""
     node: Path | None = None
 
 

@@ -38,7 +38,7 @@ class IdeKind(Kind):
             argv=(str(place.tools.python), "-P", "-m", "images.ide", "{settings}"),
             settings={
                 "run_dir": str(place.folder),
-                "code_server": [str(place.tools.code_server)],
+                "code_server": list(place.tools.code_server or ()),
                 "folder": str(place.home),
                 "data_folder": str(place.home / ".local" / "share" / "code-server"),
             },

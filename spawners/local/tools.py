@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from images.ide.install import installed
 from spawners.plan import Tools
 
 
@@ -29,13 +30,6 @@ def find_tools() -> Tools:
         python=Path(sys.executable),
         rclone=rclone,
         rsync=find("rsync"),
-        code_server=find("code-server") or _cached_code_server(),
+        code_server=tuple(code_server) if (code_server := installed()) else None,
         node=find("node"),
     )
-
-
-def _cached_code_server() -> Path | None:
-    """Where `make code-server` puts it: outside the clone, for all clones of this account."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenanthub" / "code-server"
-    found = sorted(cache.glob("*/bin/code-server"))
-    return found[-1] if found else None

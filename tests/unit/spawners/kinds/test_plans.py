@@ -17,7 +17,7 @@ from tests.unit.spawners.worlds import KINDS, launch, world
 
 DATA = Path(__file__).parents[3] / "data" / "plans"
 PLACE = LocalPlace(
-    tools=Tools(python=Path("/py/bin/python"), rclone=Path("/py/bin/rclone"), code_server=Path("/cs/bin/code-server")),
+    tools=Tools(python=Path("/py/bin/python"), rclone=Path("/py/bin/rclone"), code_server=("/cs/bin/code-server",)),
     folder=Path("/state/workloads/physics/owner/one"),
     home=Path("/state/homes/physics/owner"),
     address="127.20.0.2",
