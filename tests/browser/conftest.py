@@ -11,11 +11,11 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.people import Person, launch, new_context
-from tests.embedded.conftest import hub, hubs
+from tests.embedded.conftest import hub, hubs, own_hub
 from tests.embedded.harness import Hub
 from tests.tiers import need_chromium
 
-__all__ = ["hub", "hubs"]
+__all__ = ["hub", "hubs", "own_hub"]
 
 EVIDENCE = Path(__file__).parents[2] / "build" / "browser"
 _failed = pytest.StashKey[bool]()

@@ -38,8 +38,9 @@ OWN_PATHS = re.compile(r"https?://[^/]+/(hub|services/portal)(/|$)")
 ALLOWED = (
     # A poll or the stream of a start is cut off when the page is left: what a browser does, not a mistake of a page.
     (r"^request failed: .* net::ERR_ABORTED$", "the page was left while it asked"),
-    # Chromium's own advice about a page of JupyterHub's.
-    (r"^console error: .*/hub/.*\[DOM\]", "advice, no error"),
+    # While a schedule is typed, the next question takes the place of the one before (hx-sync); htmx logs the end of each
+    # request under this name, and a second line with another name where it went wrong.
+    (r"^console error: .*/htmx\.min\.js htmx:(afterRequest|sendAbort), ", "a newer question took its place"),
 )
 """What is no complaint of a user's: a pattern and why."""
 WATCH = """
@@ -173,6 +174,29 @@ class Person:
 
     def panel(self, title: str) -> Locator:
         return self.page.get_by_role("region", name=title, exact=True)
+
+    def rows(self, panel: str) -> dict[str, str]:
+        """Label and value of each row of a panel."""
+        pairs: list[list[str]] = self.panel(panel).evaluate(
+            """panel => [...panel.querySelectorAll("dl.rows > div")].map(row => [
+                row.querySelector("dt").textContent.trim(),
+                (row.querySelector("dd code") || row.querySelector("dd")).textContent.trim(),
+            ])"""
+        )
+        return {label: value for label, value in pairs}
+
+    def name_in_url(self) -> str:
+        """The workload's own name, on its page."""
+        self.page.wait_for_url("**/services/portal/w/**")
+        return self.page.url.partition("?")[0].rpartition("/")[2]
+
+    def mark(self) -> None:
+        """Remember this very document; `same_document` then says that nothing has loaded the page again."""
+        self.page.evaluate("window.marked = true")
+
+    def same_document(self) -> bool:
+        same: bool = self.page.evaluate("window.marked === true")
+        return same
 
     def all_text(self) -> str:
         """Title and body in lower case, with what a person does not see: attributes, addresses, hidden parts.
