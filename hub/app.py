@@ -10,12 +10,16 @@ from images.lib.quick import defer_iri_grammar
 
 defer_iri_grammar()  # before JupyterHub imports jsonschema: a third of the hub's start would go into a grammar
 
+import httpx  # noqa: E402
+from jupyterhub.apihandlers.users import UserServerAPIHandler  # noqa: E402
 from jupyterhub.app import JupyterHub  # noqa: E402
 from tornado.ioloop import PeriodicCallback  # noqa: E402
 
-from hub import rights  # noqa: E402
+from config.models import World  # noqa: E402
+from hub import leaving, revive, rights  # noqa: E402
 from hub.auth.local import LocalAccounts  # noqa: E402
-from hub.revive import later, revive  # noqa: E402
+from hub.servers import ServerHandler  # noqa: E402
+from spawners.local.folder import Record  # noqa: E402
 from spawners.local.site import LocalSite, site_of  # noqa: E402
 
 _EVERY_MS = 2000
@@ -24,7 +28,10 @@ _EVERY_MS = 2000
 class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
     """JupyterHub whose accounts, groups and roles are what the world's files say, at start and whenever they change."""
 
+    handlers: list[Any]
     _world_version = -1
+    _looks_left = 0
+    """How often to look for servers of people who have left: once more after a change, for launches under way then."""
     _follow: PeriodicCallback | None = None
     _revival: asyncio.Task[None] | None = None
 
@@ -34,40 +41,94 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
         spawner = self.config.TenantLocalSpawner
         return site_of(Path(spawner.config_folder), Path(spawner.state_folder))
 
+    def init_handlers(self) -> None:
+        """JupyterHub's own, with ours in the place of the one for named servers."""
+        super().init_handlers()
+        self.handlers = [
+            (path, ServerHandler if handler is UserServerAPIHandler else handler, *rest)
+            for path, handler, *rest in self.handlers
+        ]
+
     async def start(self) -> Any:
         """Sync before the first request is answered, then follow the files."""
-        self.follow_world()
+        await self.sync_world()
         await super().start()
+        self._revival = revive.later(self._revive_and_follow(), self.log)
+
+    async def _revive_and_follow(self) -> None:
+        """Take back what an empty database has forgotten; the hub answers meanwhile."""
+        # Followed from the beginning: what is taken back may take a while.
         self._follow = PeriodicCallback(self.follow_world, _EVERY_MS)
         self._follow.start()
-        self._revival = later(self._revive(), self.log)
+        await revive.revive(self.site, self._known, self.hub.api_url, self._reviver_token, self.log)
 
-    async def _revive(self) -> None:
-        """Take back what an empty database has forgotten; the hub answers meanwhile."""
-        known = {
-            user.name: frozenset(name for name, spawner in user.spawners.items() if spawner.active)
-            for user in self.users.values()
-        }
-        token = next(service["api_token"] for service in self.services if service["name"] == "reviver")
-        await revive(self.site, known, self.hub.api_url, token, self.log)
+    @property
+    def _reviver_token(self) -> str:
+        return str(next(service["api_token"] for service in self.services if service["name"] == revive.SERVICE))
 
-    def follow_world(self) -> None:
-        """Sync when the world has changed. A failure is logged and tried again; it never ends the hub."""
-        world = self.site.world()
-        if self.site.worlds.version == self._world_version:
-            return
+    def _known(self) -> tuple[revive.Known, bool]:
+        """Active servers by account, and whether some are still being checked since the start."""
+        spawners = [(user.name, spawner) for user in self.users.values() for spawner in user.spawners.values()]
+        known: dict[str, set[str]] = {}
+        for owner, spawner in spawners:
+            if spawner.active:
+                known.setdefault(owner, set()).add(spawner.name)
+        checking = any(spawner._check_pending for _, spawner in spawners)
+        return {owner: frozenset(names) for owner, names in known.items()}, checking
+
+    # -- the world -----------------------------------------------------------------------------------------------
+
+    async def follow_world(self) -> None:
+        """One look at the files; what they say new is brought in. Never raises: it would not be called again."""
+        try:
+            world = await self.sync_world()
+            if self._looks_left:
+                self._looks_left -= 1
+                await self._end_left(world)
+        except Exception:
+            self.log.exception("The world could not be followed; trying again")
+
+    async def sync_world(self) -> World:
+        """Accounts, groups and roles as the world says, if it has changed. A failure is logged and tried again."""
+        # In a thread: to read many files takes longer than others should wait.
+        world = await asyncio.to_thread(self.site.world)
+        version = self.site.worlds.version
+        if version == self._world_version:
+            return world
         try:
             if isinstance(self.authenticator, LocalAccounts):
-                new = self.authenticator.add_accounts(world)
+                new = await self.authenticator.add_accounts(world)
                 if new:
                     self.log.info("New accounts: %s", ", ".join(new))
             rights.sync(self.db, world)
         except Exception:
             self.db.rollback()
             self.log.exception("The world could not be brought into the hub; trying again")
-            return
-        self._world_version = self.site.worlds.version
-        self.log.info("World version %s: %s tenants", self._world_version, len(world.tenants))
+            return world
+        self._world_version, self._looks_left = version, 2
+        self.log.info("World version %s: %s tenants", version, len(world.tenants))
+        return world
+
+    async def _end_left(self, world: World) -> None:
+        records = list(self.site.store.records())
+        for record in leaving.undeclared(records, world):
+            self.log.warning(
+                "%s goes on, though its tenant is not declared any more; an operator may stop it", record.workload.id
+            )
+        await leaving.end_left(self.site, leaving.left(records, world), self._stop, self.log)
+
+    async def _stop(self, record: Record, reason: str) -> bool:
+        """Stop a server through the hub's own API; False where the hub does not know it. httpx.HTTPError."""
+        workload = record.workload
+        known, _ = self._known()
+        if workload.name not in known.get(workload.owner, frozenset()):
+            return False
+        self.users[workload.owner].spawners[workload.name].stop_reason = reason
+        headers = {"Authorization": f"token {self._reviver_token}"}
+        async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as client:
+            answer = await client.delete(f"{self.hub.api_url}/users/{workload.owner}/servers/{workload.name}")
+            answer.raise_for_status()
+        return True
 
 
 main = TenantHub.launch_instance

@@ -33,8 +33,9 @@ SERVICE_ROLES: tuple[dict[str, Any], ...] = (
 )
 """Roles of our services, loaded from the configuration at start; the portal needs none: it acts as its user."""
 
-PORTAL_SCOPES = ["self", "servers", "access:servers", "read:users", "read:groups", "list:users"]
-"""What the portal may do with a user's token at most; always cut to what that user may do."""
+PORTAL_SCOPES = ["servers"]
+"""What the portal may do with a user's token at most; always cut to what that user may do. To see who the user is comes
+with every token; it can open no server and, without `self`, make no further token."""
 
 
 def tenant_role(tenant: Tenant) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def tenant_role(tenant: Tenant) -> dict[str, Any]:
 
 
 def sync(db: Any, world: World) -> None:
-    """Make accounts, groups and roles what *world* says; idempotent. Groups and roles of gone tenants are emptied."""
+    """Make accounts, groups and roles what *world* says; idempotent. Groups of gone tenants are emptied."""
     wanted: dict[str, frozenset[str]] = {}
     for tenant in world.tenants.values():
         _user(db, tenant.account)
@@ -60,7 +61,18 @@ def sync(db: Any, world: World) -> None:
             roles.grant_role(db, group, role)
     for group in db.query(orm.Group).filter(orm.Group.name.startswith("tenanthub:")):
         _members(db, group, wanted.get(group.name, frozenset()))
+    _operators(db, frozenset(world.site.operators))
     db.commit()
+
+
+def _operators(db: Any, wanted: frozenset[str]) -> None:
+    """JupyterHub grants admin rights by its configuration and never takes them back; the world does both."""
+    for name in wanted:
+        _user(db, name)
+    for user in db.query(orm.User):
+        if user.admin != (user.name in wanted):
+            user.admin = user.name in wanted
+            roles.assign_default_roles(db, user)
 
 
 def _user(db: Any, name: str) -> Any:

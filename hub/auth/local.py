@@ -6,6 +6,7 @@ whoever runs the hub; the database holds bcrypt hashes only.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
     """NativeAuthenticator for declared accounts only."""
 
     passwords_file = Unicode(help="File of mode 0600 that generated passwords are appended to").tag(config=True)
+    _declared: frozenset[str] = frozenset()
+
+    def check_allowed(self, username: str, authentication: Any = None) -> bool:
+        """Only whom the world names now: who has left keeps a password, should they come back, but signs in nowhere."""
+        del authentication
+        return username in self._declared
 
     def validate_username(self, username: str) -> bool:
         """Nobody signs in as a tenant's own account."""
@@ -39,20 +46,22 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
         kept = [(path, handler) for path, handler in super().get_handlers(app) if path.startswith(_USED)]
         return [("/login", LoginHandler), *kept]
 
-    def add_accounts(self, world: World) -> list[str]:
+    async def add_accounts(self, world: World) -> list[str]:
         """Give a password to everybody in *world* who has none yet; the names of the new accounts."""
         people = set(world.site.operators)
         for tenant in world.tenants.values():
             people |= tenant.people
+        self._declared = frozenset(name for name in people if self.validate_username(name))
         known = {info.username for info in self.db.query(UserInfo)}
-        new = sorted(name for name in people if name not in known and self.validate_username(name))
+        new = sorted(self._declared - known)
         kept = self._kept()
         for name in new:
             # A lost database makes the account again with the password that its owner was told.
-            password = kept.get(name) or generate_password()
             if name not in kept:
-                self._keep(name, password)
-            hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt())
+                kept[name] = generate_password()
+                self._keep(name, kept[name])
+        hashes = await asyncio.gather(*(asyncio.to_thread(_hashed, kept[name]) for name in new))
+        for name, hashed in zip(new, hashes, strict=True):
             self.db.add(UserInfo(username=name, password=hashed, is_authorized=True))
         self.db.commit()
         return new
@@ -75,3 +84,8 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
                     "# First passwords of the accounts of this hub. Change yours on the page Change password.\n"
                 )
             stream.write(f"{name:<30} {password}\n")
+
+
+def _hashed(password: str) -> bytes:
+    """bcrypt, slow on purpose (a quarter of a second): for a thread, many at once."""
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt())

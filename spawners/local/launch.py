@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+
+import psutil
 
 from config.models import Site, Tenant
 from images.lib.files import read_json, replace_json
 from spawners.kinds.base import Kind
 from spawners.local import process
 from spawners.local.folder import KeeperState, ProcessRef, WorkloadFolder
+from spawners.local.identity import members
+from spawners.local.keeper.mode import MARK
 from spawners.local.runs import KeeperGoneError, keeper_alive, reload_keeper, start_keeper
 from spawners.local.secrets import keep_password, rclone_config, write_secret
 from spawners.local.state import StateFolder
@@ -96,8 +100,10 @@ def start_direct(plan: LocalPlan, place: LocalPlace, extra: Mapping[str, str]) -
     argv = [word.replace("{settings}", str(folder.settings)) for word in plan.argv]
     for old in (folder.log, folder.path / "app.log", folder.path / "result.json"):
         old.unlink(missing_ok=True)
+    # The mark: should the hub die before it can note the process, the next one finds it by that.
+    env = environment({**plan.env, **extra, MARK: str(folder.path)}, place.home)
     try:
-        return process.start(argv, env=environment({**plan.env, **extra}, place.home), cwd=place.home, log=folder.log)
+        return process.start(argv, env=env, cwd=place.home, log=folder.log)
     except process.ProcessStartError as error:
         raise Refusal.of("place", str(error)) from error
 
@@ -119,12 +125,26 @@ def start_kept(place: LocalPlace, *, fresh: bool) -> ProcessRef:
     return ref
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on now; its process binds it a moment later (a race that is told if lost)."""
+def free_port(taken: Collection[int | None] = ()) -> int:
+    """A loopback port that nobody listens on now, not among *taken*; its process binds it a moment later."""
+    with contextlib.ExitStack() as held:  # until one is found: else the system might offer the same one again
+        while True:
+            probe = held.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            if port not in taken:
+                return port
+
+
+def is_taken(port: int) -> bool:
+    """Whether another program holds *port* of loopback now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False
 
 
 def why(folder: Path) -> str:
@@ -145,18 +165,39 @@ def last_line(path: Path, limit: int = 300) -> str:
     return next((line[-limit:] for line in reversed(lines) if line), "")
 
 
-async def wait_listening(port: int, ref: ProcessRef, timeout_s: float) -> bool:
-    """Wait until *port* of loopback takes connections; False as soon as the process has ended, or at the time-out."""
+async def wait_listening(port: int, ref: ProcessRef, timeout_s: float) -> str:
+    """Wait until *ref*, or what it has started, listens on *port* of loopback: "" then; else why not, for people.
+
+    A connection alone would not do: a program that took the port first would be shown as the person's own server,
+    and be sent their cookies.
+    """
     deadline = asyncio.get_running_loop().time() + timeout_s
     while process.alive(ref):
+        if await _connects(port) and await asyncio.to_thread(_listens, port, ref):
+            return ""
+        if asyncio.get_running_loop().time() > deadline:
+            return "did not answer in time"
+        await asyncio.sleep(0.03)
+    return "ended"
+
+
+async def _connects(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _listens(port: int, ref: ProcessRef) -> bool:
+    """Whether a process of the session of *ref* listens on *port*."""
+    for member in members(ref):
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            if asyncio.get_running_loop().time() > deadline:
-                return False
-            await asyncio.sleep(0.03)
-        else:
-            writer.close()
+            sockets = psutil.Process(member.pid).net_connections("tcp")
+        except psutil.NoSuchProcess:
+            continue
+        if any(one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port for one in sockets):
             return True
     return False
 

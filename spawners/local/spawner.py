@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from jupyterhub import orm
 from jupyterhub.spawner import Spawner, SpawnException
 from traitlets import Unicode
 
-from config.models import IdleRule, Profile
-from images.lib.files import read_json
+from config.models import IdleRule, Profile, World
 from spawners import quota
-from spawners.local import launch, process
+from spawners.local import ending, launch, process
 from spawners.local.folder import Record
 from spawners.local.runs import stop_unattended
 from spawners.local.site import LocalSite, site_of
@@ -26,13 +27,22 @@ from spawners.workload import Workload
 
 STATUS_OF = {"access": 403, "options": 400, "quota": 409, "world": 400, "place": 409}
 """HTTP status of each reason of a refusal."""
+REVIVER = "reviver"
+"""The service that takes back what the hub has forgotten (hub/revive.py)."""
+_TELL_BEFORE_S = 10
+"""Our own time-out ends this much before JupyterHub's, which would cancel us and leave nobody a reason."""
+_FOR_EVER_S = 10 * 365 * 86400
 
 
 class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no types
     """One named server: decides in apply_user_options, then carries out the kind's plan.
 
     Everything that must outlive this process is in the workload's record (see folder.py), written before a process
-    is started, so that a hub that dies at any point finds what it began.
+    is started, so that a hub that dies at any point finds what it began:
+
+    - between record and process: nothing runs; the next poll notes a failed launch;
+    - between process and its note: the process is found by its environment and adopted;
+    - between the wish to stop and the end: hub/revive.py finishes the stop.
     """
 
     config_folder = Unicode(help="Folder of the declared world").tag(config=True)
@@ -40,10 +50,16 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
     portal_url = Unicode(help="Where unattended servers answer: the portal, which shows their page").tag(config=True)
     objectstore_url = Unicode(help="Endpoint of the embedded object store").tag(config=True)
 
+    stop_reason = ""
+    """Why it is being stopped, where nobody asked for it: kept in the record for its owner."""
     _workload: Workload | None = None
-    _record: Record | None = None
-    _before: Record | None = None
-    """The record that a start found, when it is not the first."""
+    _world: World | None = None
+    """The world that the launch was decided on: the one in the files may be another before it is carried out."""
+    _taken_back: Record | None = None
+    """The record of a launch that goes on with what an empty database forgot."""
+    _tenant: str | None = None
+    """The tenant of the record, once known: spares looking for it."""
+    _to_revive = False
 
     @property
     def site(self) -> LocalSite:
@@ -54,13 +70,15 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
 
     async def _run_apply_user_options(self, user_options: Any) -> None:
         """Decide the launch here, where JupyterHub loads user options: the REST API passes every page by."""
+        # In a thread: files that have just changed take a moment to read.
+        world = await asyncio.to_thread(self.site.world)
+        self._world, self._taken_back = world, self._forgotten_record()
         try:
-            self._workload = self._decide(user_options)
+            self._workload = self._taken_back.workload if self._taken_back else self._decide(world, user_options)
         except Refusal as refusal:
             raise _told(refusal) from None
 
-    def _decide(self, user_options: Any) -> Workload:
-        world = self.site.world()
+    def _decide(self, world: World, user_options: Any) -> Workload:
         request = parse(user_options)
         workload = resolve(
             world,
@@ -72,157 +90,209 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
             started_by=self._asker(),
             asked=datetime.now(UTC),
         )
-        tenant = world.tenants[workload.tenant]
         missing = self.site.kinds[workload.kind].missing(self.site.tools)
         if missing:
             raise Refusal.of("place", missing, "profile")
-        others = [r.workload.size for r in self.site.store.records(tenant.name) if self._counts(r, workload)]
-        quota.require(tenant, quota.used(others), workload.size)
+        self._require_quota(world, workload, list(self.site.store.records(workload.tenant)))
         return workload
 
     @staticmethod
-    def _counts(record: Record, workload: Workload) -> bool:
-        return record.workload.id != workload.id and is_live(record)
+    def _require_quota(world: World, workload: Workload, records: list[Record]) -> None:
+        tenant = world.tenants[workload.tenant]
+        others = [
+            record.workload.size
+            for record in records
+            if record.workload.tenant == tenant.name and record.workload.id != workload.id and is_live(record)
+        ]
+        quota.require(tenant, quota.used(others), workload.size)
 
     def _asker(self) -> str:
-        """Who asked: the signed-in person or service; at a revival whoever asked the first time."""
+        """Who asked: the signed-in person or service."""
         asker = getattr(self.handler, "current_user", None)
-        name = str(getattr(asker, "name", "") or self.user.name)
-        known = self._find()
-        return known.workload.started_by if known and name == "reviver" else name
+        return str(getattr(asker, "name", "") or self.user.name)
+
+    def _forgotten_record(self) -> Record | None:
+        """The record to go on with where the reviver asks; None for a launch of anybody else.
+
+        What is taken back was allowed when it was started, and nobody has stopped it since: its frozen workload is
+        not decided anew. A quota or profile that has changed meanwhile must not leave it running unknown to the hub.
+        """
+        asker = getattr(self.handler, "current_user", None)
+        if not (isinstance(asker, orm.Service) and asker.name == REVIVER):
+            return None
+        record = self._find()
+        return record if record is not None and record.wanted == "running" else None
 
     # -- starting ------------------------------------------------------------------------------------------------
 
     async def start(self) -> str:
         """Start the workload; the URL that the proxy leads to. SpawnException with a reason when it cannot."""
-        workload = self._workload
-        if workload is None:
+        workload, world = self._workload, self._world
+        if workload is None or world is None:
             raise SpawnException("this launch was never decided", reason="options")
         try:
-            # No await between the quota, the address and the record: two launches cannot both take the last one.
-            record, plan = self._commit(workload)
+            if self._taken_back is not None and self._taken_back.port is None:
+                return await self._take_back(self._taken_back)
+            await self._end_before(self._find())
+            record, plan = self._commit(workload, world)
         except Refusal as refusal:
-            self._save_failure(workload, str(refusal))
+            if refusal.reason != "quota":  # as one that is refused at once: there is nothing to list
+                self._save_failure(workload, str(refusal))
             raise _told(refusal) from None
         try:
             place = launch.place_of(self.site.state, self.site.tools, workload, record.address)
-            await launch.make_buckets(self.site.state, self.site.world().tenants[workload.tenant], place)
+            await launch.make_buckets(self.site.state, world.tenants[workload.tenant], place)
             if plan.mode == "direct":
-                return await self._start_direct(record, plan)
+                return await self._start_direct(record, plan, world)
             return await self._start_kept(record, plan)
         except Refusal as refusal:
             self._save_failure(workload, str(refusal))
             raise _told(refusal) from None
 
-    def _commit(self, workload: Workload) -> tuple[Record, LocalPlan]:
-        world, store = self.site.world(), self.site.store
-        tenant, kind = world.tenants[workload.tenant], self.site.kinds[workload.kind]
-        self._before = self._find()
+    def _commit(self, workload: Workload, world: World) -> tuple[Record, LocalPlan]:
+        """Quota, address and record without an await in between: two launches cannot both take the last one."""
+        tenant, kind = world.tenants.get(workload.tenant), self.site.kinds.get(workload.kind)
+        if tenant is None or kind is None:  # only what is taken back: all else was decided on this world
+            gone = f"tenant {workload.tenant}" if tenant is None else f"kind {workload.kind}"
+            raise Refusal.of("world", f"there is no {gone} any more")
+        records = list(self.site.store.records())
+        if self._taken_back is None:
+            self._require_quota(world, workload, records)
         address = None
         if kind.needs_address:
-            address = allocate(tenant.network(workload.network), tenant, workload, store.records(tenant.name))
+            address = allocate(tenant.network(workload.network), tenant, workload, records)
         place = launch.place_of(self.site.state, self.site.tools, workload, address)
         plan = launch.prepare(self.site.state, kind, workload, tenant, world.site, place, self.objectstore_url)
+        port = launch.free_port({record.port for record in records}) if plan.mode == "direct" else None
         record = Record(
             workload=workload,
             wanted="running",
             phase="starting",
             changed=datetime.now(UTC),
             address=address,
-            port=launch.free_port() if plan.mode == "direct" else None,
+            port=port,
         )
-        self._save(record)
-        return record, plan
+        return self._save(record), plan
 
-    async def _start_direct(self, record: Record, plan: LocalPlan) -> str:
+    async def _end_before(self, before: Record | None) -> None:
+        """End what an earlier launch of this name has left: two must never run.
+
+        That is there only where a database was lost; and a keeper goes on with the new plan, if it is of its sort.
+        """
+        if before is None or before.wanted != "running":
+            return
+        if before.port is not None:
+            await ending.end_direct(self.site.store, before, ending.grace_of(self.site.store, before))
+        elif self._workload is not None and before.workload.kind != self._workload.kind:
+            await ending.end_kept(self.site.store, before, ending.grace_of(self.site.store, before))
+
+    async def _start_direct(self, record: Record, plan: LocalPlan, world: World) -> str:
         place = launch.place_of(self.site.state, self.site.tools, record.workload, None)
-        self.port = record.port
-        if self._before is not None and self._before.process is not None:
-            # Left from a hub that lost its database: its token is worthless, and two must never run.
-            await process.stop(self._before.process, plan.grace_s)
-        profile = self.site.world().profiles[record.workload.profile]
-        ref = launch.start_direct(plan, place, {**self.get_env(), **activity_env(profile)})
-        record = self._save(record.model_copy(update={"process": ref}))
-        assert record.port  # noqa: S101  (a direct record always has one)
-        if not await launch.wait_listening(record.port, ref, self.start_timeout):
+        profile = world.profiles.get(record.workload.profile)
+        port = record.port or 0  # a direct record always has one
+        for last_try in (False, True):
+            self.port = port
+            ref = launch.start_direct(plan, place, {**self.get_env(), **activity_env(profile)})
+            record = self._save(record.model_copy(update={"process": ref}))
+            wrong = await launch.wait_listening(port, ref, self.start_timeout - _TELL_BEFORE_S)
+            if not wrong:
+                break
             code = process.exit_code(ref)
             await process.stop(ref, 2)
-            how = f"ended with exit code {code}" if code is not None else "did not answer in time"
-            raise Refusal.of("place", f"it {how}: {launch.why(place.folder)}")
+            if last_try or not launch.is_taken(port):
+                how = f"ended with exit code {code}" if code is not None else wrong
+                raise Refusal.of("place", f"it {how}: {launch.why(place.folder)}")
+            # Between our choice of the port and its bind, another program has taken it.
+            port = launch.free_port({port})
+            record = self._save(record.model_copy(update={"process": None, "port": port}))
         self._save(record.model_copy(update={"phase": "running", "changed": datetime.now(UTC)}))
-        return f"http://127.0.0.1:{record.port}"
+        return f"http://127.0.0.1:{port}"
 
     async def _start_kept(self, record: Record, plan: LocalPlan) -> str:
         place = launch.place_of(self.site.state, self.site.tools, record.workload, record.address)
         folder = self.site.store.folder(record.workload)
         ref = launch.start_kept(place, fresh=True)
         record = self._save(record.model_copy(update={"process": ref}))
-        wrong = await launch.wait_kept(folder, plan, ref, self.start_timeout)
+        wrong = await launch.wait_kept(folder, plan, ref, self.start_timeout - _TELL_BEFORE_S)
         if wrong:
             await stop_unattended(folder)
             raise Refusal.of("place", wrong)
         self._save(record.model_copy(update={"phase": "running", "changed": datetime.now(UTC)}))
+        self.http_timeout = _FOR_EVER_S  # see poll()
+        return self.portal_url
+
+    async def _take_back(self, record: Record) -> str:
+        """Go on with an unattended workload as it is: its keeper lives, or another one goes on where it stopped."""
+        place = launch.place_of(self.site.state, self.site.tools, record.workload, record.address)
+        ref = launch.start_kept(place, fresh=False)
+        self._save(record.model_copy(update={"process": ref, "phase": "running"}))
+        self.http_timeout = _FOR_EVER_S
         return self.portal_url
 
     # -- watching and stopping -----------------------------------------------------------------------------------
 
     async def poll(self) -> int | None:
-        """None while it runs. An unattended workload whose keeper is gone gets a new one here: nothing vanishes."""
+        """None while it runs. An unattended workload whose keeper is gone gets a new one here: nothing vanishes.
+
+        JupyterHub calls stop() only for what runs, so the end of what ended by itself is noted here.
+        """
         record = self._find()
         if record is None or record.wanted != "running":
             return 0
-        if record.port is not None and record.process is None:
-            # The hub died between the record and the process: nothing was started that anybody knows of.
+        if record.port is None:
+            return self._poll_kept(record)
+        ref = record.process or ending.unnoted(self.site.store, record)
+        if ref is not None and process.alive(ref):
+            if record.process is None:
+                self._save(record.model_copy(update={"process": ref, "phase": "running"}))
+            return None
+        # The hub finds it gone when it starts: what a tenant owns is started again (hub/revive.py), as after a reboot.
+        self._to_revive = self._to_revive or (self._check_pending and record.workload.tenant_owned)
+        if not self._to_revive:
+            self._save(ending.ended(self.site.store, record, while_away=self._check_pending))
+        return (process.exit_code(ref) if ref else None) or 0
+
+    def _poll_kept(self, record: Record) -> int | None:
+        if record.process is None and not self._check_pending:
+            self._save(ending.ended(self.site.store, record))  # its start was cancelled before there was a keeper
             return 0
-        if record.port is not None:
-            ref = record.process
-            return None if ref and process.alive(ref) else (process.exit_code(ref) if ref else None) or 0
+        # Its URL is the portal's. A portal that is away says nothing of the workload, so JupyterHub, which would
+        # stop a server whose URL does not answer, waits for it.
+        self.http_timeout = _FOR_EVER_S
         if record.process is not None and process.alive(record.process):
             return None
         if self.site.store.is_over(record):
+            self._save(ending.ended(self.site.store, record, while_away=self._check_pending))
             return 0
-        self.log.warning("Keeper of %s is gone; starting another", record.workload.id)
         place = launch.place_of(self.site.state, self.site.tools, record.workload, record.address)
-        ref = launch.start_kept(place, fresh=False)
+        try:
+            ref = launch.start_kept(place, fresh=False)
+        except Refusal as refusal:
+            self.log.warning("No keeper for %s: %s; trying again", record.workload.id, refusal)
+            return None
+        if record.process is None or ref != record.process:
+            self.log.warning("Keeper of %s was gone", record.workload.id)
         self._save(record.model_copy(update={"process": ref, "phase": "running"}))
         return None
 
     async def stop(self, now: bool = False) -> None:
-        """End it. Called by the hub too when poll has told that it ended by itself; then only its end is recorded."""
+        """End it. JupyterHub calls it only while poll says that it runs."""
         record = self._find()
-        if record is None or record.wanted != "running" or record.phase == "failed":
+        if record is None or record.wanted != "running":
             return
-        if record.port is not None and (record.process is None or not process.alive(record.process)):
-            self._save(self._ended(record))
-            return
-        if record.port is None and self.site.store.is_over(record):
-            self._save(self._ended(record))
-            return
+        silent = self._waiting_for_response
         # The wish first: should the hub die in the middle of a stop, nobody starts it again.
         record = self._save(record.model_copy(update={"wanted": "stopped"}))
+        grace_s = 1 if now else ending.grace_of(self.site.store, record)
         if record.port is None:
-            await stop_unattended(self.site.store.folder(record.workload), 1 if now else None)
-        elif record.process is not None:
-            await process.stop(record.process, 1 if now else self._grace(record))
-        self._save(record.model_copy(update={"phase": "stopped", "reason": "", "changed": datetime.now(UTC)}))
-
-    def _grace(self, record: Record) -> int:
-        plan = read_json(self.site.store.folder(record.workload).plan) or {}
-        return int(plan.get("grace_s", 10)) + 5
-
-    def _ended(self, record: Record) -> Record:
-        """The record of a workload that ended without being told to."""
-        state = self.site.store.keeper(record.workload) if record.port is None else None
-        if state is not None:
-            phase, reason = ("failed", state.message) if state.phase == "failed" else ("finished", state.message)
+            await ending.end_kept(self.site.store, record, grace_s)
         else:
-            code = process.exit_code(record.process) if record.process else None
-            said = launch.why(self.site.store.folder(record.workload).path)
-            phase, reason = (
-                ("failed", f"ended with exit code {code}: {said}") if code else ("stopped", "ended by itself")
-            )
-        update = {"wanted": "stopped", "phase": phase, "reason": reason, "changed": datetime.now(UTC)}
-        return record.model_copy(update=update)
+            await ending.end_direct(self.site.store, record, grace_s)
+        phase, reason = "stopped", self.stop_reason
+        if silent and record.port is not None:
+            folder = self.site.store.folder(record.workload).path
+            phase, reason = "failed", f"it listened, but did not answer in time: {launch.why(folder)}"
+        self._save(record.model_copy(update={"phase": phase, "reason": reason, "changed": datetime.now(UTC)}))
 
     async def get_url(self) -> str:
         """Where it answers now; the record knows it even when the hub died before it could note the port."""
@@ -243,13 +313,16 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
     # -- records -------------------------------------------------------------------------------------------------
 
     def _find(self) -> Record | None:
-        if self._record is None:
-            self._record = self.site.store.find(self.user.name, self.name)
-        return self._record
+        """The record as it is now. Read each time: the portal removes ended ones, a start-up notes ends."""
+        store = self.site.store
+        record = store.record(self._tenant, self.user.name, self.name) if self._tenant else None
+        record = record or store.find(self.user.name, self.name)
+        self._tenant = record.workload.tenant if record else None
+        return record
 
     def _save(self, record: Record) -> Record:
         self.site.store.save(record)
-        self._record = record
+        self._tenant = record.workload.tenant
         return record
 
     def _save_failure(self, workload: Workload, reason: str) -> None:
@@ -267,11 +340,11 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
         )
 
 
-def activity_env(profile: Profile) -> dict[str, str]:
+def activity_env(profile: Profile | None) -> dict[str, str]:
     """How often an interactive server tells the hub that it is used: four times within its idle rule, so that a busy
     one is never taken for idle; JupyterHub's own interval of five minutes at most.
     """
-    idle = profile.idle or IdleRule()
+    idle = (profile.idle if profile else None) or IdleRule()
     return {"JUPYTERHUB_ACTIVITY_INTERVAL": str(min(300, idle.stop_after_s // 4))}
 
 

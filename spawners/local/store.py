@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
@@ -41,9 +42,11 @@ class Store:
 
     def find(self, owner: str, name: str) -> Record | None:
         """The record of a named server: the newest, should the name have been used in two tenants."""
-        found = [
-            _read(WorkloadFolder(path.parent)) for path in self.state.workloads.glob(f"*/{owner}/{name}/record.json")
-        ]
+        tenants = [entry.name for entry in os.scandir(self.state.workloads) if not entry.name.startswith(".")]
+        try:
+            found = [_read(self.state.folder(tenant, owner, name)) for tenant in tenants]
+        except ValueError:
+            return None  # what is no name has no record
         return max((record for record in found if record), key=lambda record: record.changed, default=None)
 
     def save(self, record: Record) -> None:
@@ -88,6 +91,7 @@ def is_live(record: Record) -> bool:
 def allocate(network: Network | None, tenant: Tenant, workload: Workload, records: Iterable[Record]) -> str:
     """A LoadBalancer address of *network* for *workload*: the one it had, else the first that nobody holds.
 
+    *records* are those of all tenants: an address may just have moved from one tenant's file to another's.
     A stopped workload keeps its address until it is removed from the list, so that an instrument's settings stay
     right. Refusal (reason place) when the pool is used up or the network has none.
     """
@@ -101,6 +105,6 @@ def allocate(network: Network | None, tenant: Tenant, workload: Workload, record
     for address in network.loadbalancer_addresses():
         if str(address) not in held:
             return str(address)
-    holders = ", ".join(sorted(holder.name for holder in held.values()))
+    holders = ", ".join(sorted(holder.name for holder in held.values() if holder.tenant == tenant.name))
     message = f"every address of {tenant.name}'s network {network.name} is taken (by {holders}); remove one of these"
     raise Refusal.of("place", message, "network")
