@@ -56,6 +56,7 @@ def app_settings(ide: IdeSettings) -> AppSettings:
         *("--config", str(ide.run_dir / "code-server.yaml")),  # else it writes one with a password into ~/.config
         *("--user-data-dir", str(ide.data_folder), "--extensions-dir", str(ide.data_folder / "extensions")),
         *("--disable-telemetry", "--disable-update-check", "--disable-getting-started-override"),
+        "--disable-workspace-trust",  # it opens the home of the person who signed in
         *("--app-name", ide.title, "--abs-proxy-base-path", "{base_url}", "--ignore-last-opened", str(ide.folder)),
     )
     return AppSettings(
