@@ -38,8 +38,8 @@ OWN_PATHS = re.compile(r"https?://[^/]+/(hub|services/portal)(/|$)")
 ALLOWED = (
     # A poll or the stream of a start is cut off when the page is left: what a browser does, not a mistake of a page.
     (r"^request failed: .* net::ERR_ABORTED$", "the page was left while it asked"),
-    # While a schedule is typed, the next question takes the place of the one before (hx-sync); htmx logs the end of each
-    # request under this name, and a second line with another name where it went wrong.
+    # While a schedule is typed, the next question takes the place of the one before (hx-sync). htmx logs this name at
+    # the end of such a request, and a second line with another name where a request went wrong.
     (r"^console error: .*/htmx\.min\.js htmx:(afterRequest|sendAbort), ", "a newer question took its place"),
 )
 """What is no complaint of a user's: a pattern and why."""
@@ -131,8 +131,8 @@ class Person:
     def sign_in(self, password: str | None = None) -> Page:
         """Fill the sign-in form that any page leads to."""
         page = self.go()
-        page.get_by_label("Username:", exact=True).fill(self.name)
-        page.get_by_label("Password:", exact=True).fill(password or self.hub.account_password(self.name))
+        page.get_by_label("Username").fill(self.name)
+        page.get_by_label("Password").fill(password or self.hub.account_password(self.name))
         page.get_by_role("button", name="Sign in").click()
         return page
 
@@ -183,7 +183,7 @@ class Person:
                 (row.querySelector("dd code") || row.querySelector("dd")).textContent.trim(),
             ])"""
         )
-        return {label: value for label, value in pairs}
+        return {pair[0]: pair[1] for pair in pairs}
 
     def name_in_url(self) -> str:
         """The workload's own name, on its page."""

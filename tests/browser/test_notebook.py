@@ -1,4 +1,4 @@
-"""A notebook from its card to 42, and back."""
+"""A notebook and VS Code from their cards to work, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
+from spawners.local.tools import find_tools
 from tests.browser.people import Person
+from tests.tiers import need
 
 Visit = Callable[..., Person]
 
@@ -40,3 +42,16 @@ def test_notebook_from_card_to_42_and_stopped(visit: Visit) -> None:
         page.get_by_role("link", name="Go to its page").click()
     expect(page.get_by_role("heading", name="Laser study")).to_be_visible()
     expect(page.get_by_role("link", name="Start again")).to_be_visible()
+
+
+def test_vs_code_from_card_to_its_workbench(visit: Visit) -> None:
+    need("code-server", find_tools().code_server, "code-server is not installed (make code-server)")
+    person = visit("physics-member")
+    page = person.choose("VS Code", "Analysis")
+    person.start()
+    page.wait_for_url(re.compile(r"/user/physics-member/[^/]+/"))
+    expect(page.locator(".monaco-workbench")).to_be_visible()
+    expect(page.get_by_role("tab", name=re.compile("Explorer")).first).to_be_visible()
+    person.home()
+    person.workload("Analysis").get_by_role("link", name="See page").click()
+    person.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -40,6 +41,8 @@ def test_a_transfer_with_a_dry_run_first_shows_progress_and_outcome(visit: Visit
         re.compile("dry-run begins.*copying begins.*checking begins.*3 files verified", re.DOTALL)
     )
     copied = hub.objects() / "frames"
-    assert {path.name: path.read_bytes() for path in copied.iterdir()} == {
-        p.name: p.read_bytes() for p in raw.iterdir()
-    }
+    assert _contents(copied) == _contents(raw)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
