@@ -1,11 +1,13 @@
 """JupyterHub's handler of named servers, with bodies checked before it sees them.
 
 JupyterHub 6.1.1 keeps user_options in its database before anybody has looked at them, whatever their size, and answers
-500 to a PATCH with an unknown key, to a name that is no text, and to a body that is a list.
+500 to a PATCH with an unknown key, to a name that is no text, to a body that is a list, and to whom a start is
+cancelled.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from jupyterhub.apihandlers.users import UserServerAPIHandler
@@ -57,6 +59,13 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc]  # jupyterhub h
         if too_deep(body):
             raise HTTPError(400, f"the body has more than {MOST_LEVELS} levels")
         return body
+
+    async def post(self, user_name: str, server_name: str = "") -> None:
+        """Start it. 409 where somebody stops it while it starts: JupyterHub cancels the start, and answers 500."""
+        try:
+            await super().post(user_name, server_name)
+        except asyncio.CancelledError:
+            raise HTTPError(409, "it was stopped while it started") from None
 
     async def patch(self, user_name: str, server_name: str = "") -> None:
         """Rename, or change the options of a server that does not run."""

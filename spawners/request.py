@@ -24,12 +24,18 @@ class Request:
         return {"tenant": self.tenant, "profile": self.profile, "options": dict(self.options)}
 
 
+def shown(text: Any) -> str:
+    """What somebody sent, fit to be repeated in one line for people."""
+    plain = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
+    return plain if len(plain) <= 60 else f"{plain[:59]}…"
+
+
 def parse(user_options: Any) -> Request:
     """Read *user_options*; Refusal names every field that is missing, unknown or of the wrong type."""
     example = 'send {"tenant": "physics", "profile": "notebook", "options": {}}'
     if not isinstance(user_options, Mapping):
         raise Refusal.of("options", f"user_options must be an object; {example}")
-    wrong = [Violation(str(key), f"unknown key; {example}") for key in user_options if key not in FIELDS]
+    wrong = [Violation(shown(key), f"unknown key; {example}") for key in user_options if key not in FIELDS]
     for key in ("tenant", "profile"):
         value = user_options.get(key)
         if not isinstance(value, str) or not value:

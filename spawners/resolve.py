@@ -12,7 +12,7 @@ from config.models import Profile, Tenant, World
 from spawners.access import grant, require_owner
 from spawners.kinds.base import Kind
 from spawners.refusal import Refusal, Violation
-from spawners.request import Request
+from spawners.request import Request, shown
 from spawners.workload import Workload
 
 
@@ -78,7 +78,7 @@ def resolve_options(
     violations += _outside_choices(profile, options)
     if options.get("size") is not None and profile.size(options["size"]) is None:
         sizes = ", ".join(size.name for size in profile.sizes)
-        violations.append(Violation("size", f"there is no size {options['size']!r}; choose one of {sizes}"))
+        violations.append(Violation("size", f"there is no size {shown(options['size'])!r}; choose one of {sizes}"))
     violations += kind.check(options, tenant, world.site)
     if violations:
         raise Refusal("options", violations)
@@ -88,7 +88,7 @@ def resolve_options(
 def _unknown(kind: Kind, given: Mapping[str, Any]) -> list[Violation]:
     known = ", ".join(kind.options.model_fields)
     return [
-        Violation(name, f"unknown option of {kind.name}; it has: {known}")
+        Violation(shown(name), f"unknown option of {kind.name}; it has: {known}")
         for name in given
         if name not in kind.options.model_fields
     ]
@@ -107,7 +107,7 @@ def _same(kind: Kind, name: str, value: Any, fixed: Any) -> bool:
 
 def _outside_choices(profile: Profile, options: Mapping[str, Any]) -> list[Violation]:
     return [
-        Violation(name, f"{options.get(name)!r} is not offered; choose one of {', '.join(map(str, allowed))}")
+        Violation(name, f"{shown(options.get(name))!r} is not offered; choose one of {', '.join(map(str, allowed))}")
         for name, allowed in profile.choices.items()
         if options.get(name) not in allowed
     ]

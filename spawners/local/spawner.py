@@ -70,8 +70,9 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
 
     async def _run_apply_user_options(self, user_options: Any) -> None:
         """Decide the launch here, where JupyterHub loads user options: the REST API passes every page by."""
-        # In a thread: files that have just changed take a moment to read.
-        world = await asyncio.to_thread(self.site.world)
+        # The files as they are now, so that a quota or a member that was just taken away is; in a thread, since to
+        # read what has changed takes a moment.
+        world = await asyncio.to_thread(self.site.worlds.reload)
         self._world, self._taken_back = world, self._forgotten_record()
         try:
             self._workload = self._taken_back.workload if self._taken_back else self._decide(world, user_options)
