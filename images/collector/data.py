@@ -183,8 +183,9 @@ class PassivePorts:
         """A socket that listens on *address* and a free port of the range, or None where none is free."""
         with self._lock:
             candidates = list(self._free)
-        random.shuffle(candidates)  # a port that is hard to guess is hard to steal
-        for port in candidates:
+        # From a random one on: a port that is hard to guess is hard to steal, and shuffling a thousand takes a while.
+        first = random.randrange(len(candidates)) if candidates else 0  # noqa: S311
+        for port in candidates[first:] + candidates[:first]:
             listening = self._try(family, address, port)
             if listening is not None:
                 return listening

@@ -18,6 +18,8 @@ upload.
 """
 
 _log = logging.getLogger("collector")
+# A stored file has its row; a line in the log for each would double the work and say nothing more.
+_LEVELS = {"stored": logging.DEBUG, "renamed": logging.DEBUG, "late": logging.INFO, "recovered": logging.INFO}
 
 
 class Ledger:
@@ -68,7 +70,7 @@ class Ledger:
         except OSError as error:
             _log.error("%s: %s; the row that is missing there: %s", self._path, error.strerror, row)
         _log.log(
-            logging.INFO if outcome in ("stored", "late", "recovered", "renamed") else logging.WARNING,
+            _LEVELS.get(outcome, logging.WARNING),
             "%s %s (%s bytes from %s)%s",
             outcome,
             path,

@@ -29,6 +29,7 @@ from images.lib.rclone_rc import RcloneUnavailable, die_with_parent, plain_reaso
 
 _log = logging.getLogger("collector")
 _START_S = 20.0
+_TOLD_WITHIN_S = 2.0
 _ESTABLISHED = "01"  # Linux, include/net/tcp_states.h
 
 
@@ -73,6 +74,7 @@ class Rows:
     running: set[str] = field(default_factory=set)
     _waiting: set[str] = field(default_factory=set)
     _untold: dict[str, list[Event]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, event: Event) -> None:
         """One event; a WebDAV row is held until the line that tells its source, which follows within the request."""
@@ -80,15 +82,25 @@ class Rows:
             self.running.add(event.path)
             return
         if event.kind == "told":
-            for held in self._untold.pop(event.path, []):
-                self._write(held, event.source)
+            self._release(event.path, event.source)
             return
         self.running.discard(event.path)
-        if self.protocol == "webdav" and self.peers():
-            self._untold.setdefault(event.path, []).append(event)
+        if self.protocol == "webdav":
+            with self._lock:
+                self._untold.setdefault(event.path, []).append(event)
+            # What rclone uploads from its cache after a restart is nobody's request: no line will tell a source.
+            timer = threading.Timer(_TOLD_WITHIN_S, self._release, (event.path, None))
+            timer.daemon = True
+            timer.start()
         else:
             connected = self.peers()
             self._write(event, next(iter(connected)) if len(connected) == 1 else None)
+
+    def _release(self, path: str, source: str | None) -> None:
+        with self._lock:
+            held = self._untold.pop(path, [])
+        for event in held:
+            self._write(event, source)
 
     def _write(self, event: Event, source: str | None) -> None:
         outcome: Outcome = "waiting"
@@ -159,7 +171,7 @@ def _command(settings: Settings) -> tuple[list[str], dict[str, Any]]:
     """The command line, without the password, and what ready.json says."""
     state = settings.state_dir.absolute()
     host = f"[{settings.address}]" if ":" in settings.address else settings.address
-    argv = [str(settings.rclone.absolute()), "serve", settings.protocol, settings.destination]
+    argv = [str(settings.rclone.absolute()), "serve", settings.protocol, f"{settings.destination}/"]
     argv += ["--config", str(settings.rclone_config.absolute()), "--addr", f"{host}:{settings.port}"]
     argv += ["--user", settings.username, "--cache-dir", str(state / "cache")]
     argv += ["--vfs-cache-mode=writes", "--vfs-write-back=0", "--vfs-cache-max-age=1m", "--dir-cache-time=5s"]

@@ -103,7 +103,7 @@ class Settings(_Model):
     """How FTP clients write file names. Old instruments may need cp932 or latin-1."""
     sha256: bool = False
     """Put the SHA-256 of every upload into its row (computed while it arrives)."""
-    settle_ms: Annotated[int, Field(ge=0, le=5000)] = 1
+    settle_ms: Annotated[float, Field(ge=0, le=5000)] = 0.3
     """How long the end of the data is held against the control connection: does the client vanish as well?"""
     store_timeout_s: Seconds = 600.0
     """Seconds that a client waits at most for its file to be stored; after that it gets 451 and the upload goes on."""

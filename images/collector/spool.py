@@ -86,7 +86,7 @@ class Spool:
             f"{int(time.time() * 1000):012x}{secrets.token_hex(4)}", path, source, protocol, round(time.time(), 3)
         )
         with self._lock:
-            self._note("begin", **{key: value for key, value in asdict(upload).items() if value is not None})
+            self._note("begin", id=upload.id, path=path, source=source, protocol=protocol, started=upload.started)
             self._live[upload.id] = (upload, False)
         return upload
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from images.lib.rclone_rc import RcloneDaemon, RcloneError, RcloneUnavailable
+from images.lib.rclone_rc import SIMPLE_NAME, RcloneDaemon, RcloneError, RcloneUnavailable
 
 RCD_OPTIONS = (
     # One request for each small file: PUT carries Content-MD5, so the store itself has checked what it says 200 to.
@@ -26,6 +26,7 @@ RCD_OPTIONS = (
     "--log-level=ERROR",
 )
 _LOOK_S = 60.0
+_SMALL_BYTES = 64 * 1024  # below rclone's --streaming-upload-cutoff (100 KiB): one PUT with its size and MD5 known
 _NO_CHECK = {"NoCheckDest": True, "IgnoreChecksum": True, "IgnoreTimes": True}
 
 
@@ -48,12 +49,18 @@ class Store:
 
     def __init__(self, daemon: RcloneDaemon, destination: str) -> None:
         self._daemon = daemon
-        self._fs = destination
+        # With a slash at its end rclone takes it for a folder without asking. Without one it asks whether it is a file,
+        # takes any error, such as a store that is down, for a yes (1.75), and remembers that as long as the remote.
+        self._fs = f"{destination}/"
 
     def put(self, local: Path, path: str, timeout_s: float) -> None:
         """Copy *local* over *path*; returns once the store has it. StoreError otherwise: it may or may not be there."""
         # Not waiting for the daemon would turn its restart into a needless 451.
         self._daemon.wait_ready(5.0)
+        folder, _, name = path.rpartition("/")
+        if SIMPLE_NAME.fullmatch(name) and local.stat().st_size <= _SMALL_BYTES:
+            self._upload(local, folder, name, timeout_s)
+            return
         self._call(
             "operations/copyfile",
             timeout_s,
@@ -64,6 +71,14 @@ class Store:
             # The name is known to be ours to replace: looking at what is there first would be one more request.
             _config=_NO_CHECK,
         )
+
+    def _upload(self, local: Path, folder: str, name: str, timeout_s: float) -> None:
+        try:
+            self._daemon.upload(self._fs, folder, name, local.read_bytes(), timeout_s)
+        except RcloneUnavailable as error:
+            raise StoreError(f"{error}; it is being started again") from None
+        except RcloneError as error:
+            raise StoreError(str(error)) from None
 
     def probe(self) -> None:
         """Ask for something that is not there: StoreError where the store, the keys or the bucket are not as they
@@ -78,7 +93,7 @@ class Store:
                 raise StoreError(str(error)) from None
             features = self._call("operations/fsinfo", _LOOK_S, fs=self._fs).get("Features") or {}
             if features.get("BucketBased"):
-                raise StoreError(f"the bucket of {self._fs} does not exist") from None
+                raise StoreError(f"the bucket of {self._fs.rstrip('/')} does not exist") from None
 
     def get(self, path: str, local: Path) -> None:
         """Copy *path* to *local*. StoreError."""

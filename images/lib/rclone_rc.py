@@ -13,17 +13,22 @@ import json
 import logging
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
 import threading
 import time
+import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 _SOCKET = "rclone.sock"
 _PDEATHSIG = 1  # prctl(2): PR_SET_PDEATHSIG
+SIMPLE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+"""File names that mean the same in every syntax they are put into."""
+
 _API_ERROR = re.compile(r"api error (?P<code>\w+): (?P<text>.*)", re.DOTALL)
 _UNREACHABLE = re.compile(r'request send failed, \w+ "\w+://(?P<host>[^/"]+)[^"]*": (?P<text>.*)', re.DOTALL)
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -162,10 +167,26 @@ class RcloneDaemon:
         RcloneError where rclone says no. RcloneUnavailable where it does not answer (within *timeout_s* seconds, if
         given): the call may or may not have been carried out, so only repeat what may be done twice.
         """
-        body = json.dumps(parameters)
+        return self._post(f"/{method}", json.dumps(parameters).encode(), "application/json", timeout_s)
+
+    def upload(self, fs: str, folder: str, name: str, content: bytes, timeout_s: float | None = None) -> None:
+        """Make *content* the object *folder*/*name* of remote *fs* (``operations/uploadfile``), errors as call().
+
+        A fifth faster than copyfile for a small file, which rclone need not open, stat and list first. *name* must
+        match SIMPLE_NAME: others would have to be quoted by rules that the two sides may read differently.
+        """
+        if not SIMPLE_NAME.fullmatch(name):
+            raise ValueError(f"not a simple name: {name!r}")
+        boundary = secrets.token_hex(16)
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        body = b"".join((head.encode(), content, f"\r\n--{boundary}--\r\n".encode()))
+        where = urllib.parse.urlencode({"fs": fs, "remote": folder})
+        self._post(f"/operations/uploadfile?{where}", body, f"multipart/form-data; boundary={boundary}", timeout_s)
+
+    def _post(self, path: str, body: bytes, kind: str, timeout_s: float | None) -> dict[str, Any]:
         connection, generation = self._take(timeout_s)
         try:
-            connection.request("POST", f"/{method}", body, {"Content-Type": "application/json"})
+            connection.request("POST", path, body, {"Content-Type": kind})
             connection.flush()
             response = connection.getresponse()
             payload = response.read()

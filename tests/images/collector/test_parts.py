@@ -287,8 +287,8 @@ def test_the_key_counts_with_its_folder() -> None:
         ),
         ("api error Forbidden: Forbidden", "Forbidden"),
         (
-            'operation error S3: PutObject, StatusCode: 0, request send failed, Put "http://10.0.0.1:9/b/x?y": dial tcp '
-            "10.0.0.1:9: connect: connection refused",
+            'operation error S3: PutObject, StatusCode: 0, request send failed, Put "http://10.0.0.1:9/b/x?y": '
+            "dial tcp 10.0.0.1:9: connect: connection refused",
             "10.0.0.1:9 cannot be reached: dial tcp 10.0.0.1:9: connect: connection refused",
         ),
         ("one\ntwo", "one two"),

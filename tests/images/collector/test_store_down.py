@@ -36,6 +36,23 @@ def test_a_store_that_is_down(own_s3: S3Server, make_collector: Callable[..., Co
     assert collector.spooled() == []
 
 
+def test_a_store_that_is_down_when_the_collector_starts(
+    own_s3: S3Server, make_collector: Callable[..., Collector]
+) -> None:
+    """rclone asks a store when it first meets a remote, and must not keep a wrong answer."""
+    collector = make_collector(own_s3)
+    own_s3.kill()
+    collector.start()
+    wait_for(lambda: "does not answer as it should" in collector.log.read_text(), "the log tells it at the start")
+    with collector.client() as client:
+        with pytest.raises(ftplib.error_temp, match="451"):
+            collector.put("early.bin", CONTENT, client)
+        own_s3.start()
+        collector.row("early.bin", "late")
+        assert client.size("early.bin") == len(CONTENT)
+        assert client.nlst() == ["early.bin"]
+
+
 def test_the_newer_wins_while_both_wait(own_s3: S3Server, make_collector: Callable[..., Collector]) -> None:
     collector = make_collector(own_s3, retry_s=[30, 30]).start()
     own_s3.kill()
