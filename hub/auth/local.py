@@ -18,6 +18,7 @@ from nativeauthenticator.orm import UserInfo
 from traitlets import Unicode
 
 from config.models import World
+from config.names import is_reserved
 from spawners.local.secrets import generate_password
 
 _USED = (r"/change-password",)
@@ -30,13 +31,13 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
     _declared: frozenset[str] = frozenset()
 
     def check_allowed(self, username: str, authentication: Any = None) -> bool:
-        """Only whom the world names now: who has left keeps a password, should they come back, but signs in nowhere."""
+        """Only whom the world names now: who has left keeps a password, should they come back, but does not get in.
+
+        Nobody signs in as a tenant's own account. (Not refused by validate_username: JupyterHub asks that of every
+        account at each start, and takes one that fails for a broken one.)
+        """
         del authentication
         return username in self._declared
-
-    def validate_username(self, username: str) -> bool:
-        """Nobody signs in as a tenant's own account."""
-        return bool(super().validate_username(username)) and not username.startswith("tenant-")
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
         """Sign in and change password; accounts come from the world's files, so there is no sign-up.
@@ -48,10 +49,9 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
 
     async def add_accounts(self, world: World) -> list[str]:
         """Give a password to everybody in *world* who has none yet; the names of the new accounts."""
-        people = set(world.site.operators)
-        for tenant in world.tenants.values():
-            people |= tenant.people
-        self._declared = frozenset(name for name in people if self.validate_username(name))
+        people = set(world.site.operators).union(*(tenant.people for tenant in world.tenants.values()))
+        self._declared = frozenset(name for name in people if self.validate_username(name) and not is_reserved(name))
+        self.admin_users = set(world.site.operators)  # else a former operator would become one again at the sign-in
         known = {info.username for info in self.db.query(UserInfo)}
         new = sorted(self._declared - known)
         kept = self._kept()
