@@ -39,6 +39,9 @@ def main() -> int:
         server_header=False,
         proxy_headers=True,
         forwarded_allow_ips="127.0.0.1",
+        # The proxy keeps connections and uses them again. uvicorn's own 5 s is when the home page asks again: closed in
+        # the moment of use, a connection becomes a 503. An hour is what the hub (tornado) and notebooks have.
+        timeout_keep_alive=3600,
         timeout_graceful_shutdown=3,
     )
     return 0
