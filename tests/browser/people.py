@@ -175,6 +175,15 @@ class Person:
     def panel(self, title: str) -> Locator:
         return self.page.get_by_role("region", name=title, exact=True)
 
+    def new_notebook(self) -> Locator:
+        """In JupyterLab's launcher: a new notebook whose kernel is up; the text of its first cell, in focus."""
+        self.page.get_by_text("Python 3 (ipykernel)").first.click()
+        # Before the kernel is up the cell is drawn once more, and would lose what was typed.
+        expect(self.page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
+        cell = self.page.locator(".jp-Notebook .jp-Cell .cm-content").first
+        cell.click()
+        return cell
+
     def rows(self, panel: str) -> dict[str, str]:
         """Label and value of each row of a panel."""
         pairs: list[list[str]] = self.panel(panel).evaluate(

@@ -22,10 +22,9 @@ def test_notebook_from_card_to_42_and_stopped(visit: Visit) -> None:
     person.start()
     page.wait_for_url(re.compile(r"/user/physics-member/[^/]+/lab"))
     bookmark = page.url.removeprefix(person.hub.url)
-    page.get_by_text("Python 3 (ipykernel)").first.click()
-    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
-    cell.click()
+    cell = person.new_notebook()
     page.keyboard.type("6*7")
+    expect(cell).to_have_text("6*7")
     page.keyboard.press("Shift+Enter")
     expect(page.locator(".jp-OutputArea-output").first).to_have_text("42")
     person.home()
