@@ -118,7 +118,7 @@ class _ReceivingDTP(DTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
     def _end_of_file(self) -> None:
         receiver: Receiver = self.file_obj
         session = self.cmd_channel
-        state = Control.OPEN if session.quitting else control_state(session.socket, session.service.settings.settle_ms)
+        state = Control.OPEN if session.quitting else control_state(session.socket)
         if state is not Control.OPEN:
             self.end(f"426 {state.value}")
         elif receiver.expected is not None and receiver.expected != receiver.count:

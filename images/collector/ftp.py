@@ -6,6 +6,7 @@ import logging
 import secrets
 import socket
 import sys
+import time
 from typing import Any
 
 from OpenSSL import SSL
@@ -171,13 +172,14 @@ class CollectorHandler(Commands):
 
     def upload_complete(self, receiver: Receiver) -> None:
         """All bytes came: store the file, then answer. Blocks this session only."""
+        ended = time.monotonic()
         try:
             upload = receiver.complete()
         except Refused as refused:
             self._incomplete(receiver, refused.reply)
             return
         try:
-            result = self.service.publisher.publish(upload, self._gone)
+            result = self.service.publisher.publish(upload, lambda: self._gone(ended))
         finally:
             self.service.busy.discard(receiver)
         if result.outcome == "stored":
@@ -234,11 +236,13 @@ class CollectorHandler(Commands):
             was=source,
         )
 
-    def _gone(self) -> str | None:
-        """Asked right before the object may change: did the client vanish while its upload waited for its turn?"""
+    def _gone(self, ended: float) -> str | None:
+        """Asked right before the object may change: did the client vanish when its data *ended* (time.monotonic()), or
+        while its upload waited for its turn? What was done since then counts as part of the settling time.
+        """
         if self._quit_pending:
             return None
-        state = control_state(self.socket, 0)
+        state = control_state(self.socket, self.service.settings.settle_ms / 1000 - (time.monotonic() - ended))
         return None if state is Control.OPEN else state.value
 
     def _answer(self, reply: str) -> None:

@@ -42,18 +42,18 @@ class Control(Enum):
     ABORTED = "aborted by the client"
 
 
-def control_state(control: Any, settle_ms: float) -> Control:
+def control_state(control: Any, settle_s: float = 0.0) -> Control:
     """Look at the control connection (a socket or an SSL.Connection) without taking anything from it.
 
-    A killed client closes both connections within microseconds, in either order; *settle_ms* is how long we wait for
-    the second. A client that said QUIT and left is no broken one: it wanted to end after this file.
+    A killed client closes both connections within microseconds, in either order; *settle_s* is how many
+    seconds we wait for the second. A client that said QUIT and left is no broken one: it wanted to end after this file.
     """
     poller = select.poll()
     poller.register(control.fileno(), select.POLLRDHUP)
     events = poller.poll(0)
-    if not events and settle_ms:
-        # Not poll(settle_ms): it counts in whole milliseconds, a third of a small upload.
-        time.sleep(settle_ms / 1000)
+    if not events and settle_s > 0:
+        # Not poll(settle): it counts in whole milliseconds, a third of a small upload.
+        time.sleep(settle_s)
         events = poller.poll(0)
     pending = _peek(control)
     if _PENDING_ABOR.search(pending):
