@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from images.lib.quick import defer_iri_grammar
+from images.lib.quick import defer_iri_grammar, pause_garbage_collection, resume_garbage_collection
 
+pause_garbage_collection()  # until it is started: a sixth of the time of the imports would go into it
 defer_iri_grammar()  # before JupyterHub imports jsonschema: a third of the hub's start would go into a grammar
 
 import httpx  # noqa: E402
@@ -54,6 +55,7 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
         """Sync before the first request is answered, then follow the files."""
         await self.sync_world()
         await super().start()
+        resume_garbage_collection()
         self._revival = revive.later(self._revive_and_follow(), self.log)
 
     async def _revive_and_follow(self) -> None:

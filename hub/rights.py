@@ -56,7 +56,7 @@ def sync(db: Any, world: World) -> None:
         wanted[member_group(tenant.name)] = tenant.people
         wanted[admin_group(tenant.name)] = frozenset(tenant.admins)
         role = roles.create_role(db, tenant_role(tenant))
-        group = _group(db, member_group(tenant.name))
+        group, _ = (_group(db, name) for name in (member_group(tenant.name), admin_group(tenant.name)))
         if role not in group.roles:
             roles.grant_role(db, group, role)
     for group in db.query(orm.Group).filter(orm.Group.name.startswith("tenanthub:")):

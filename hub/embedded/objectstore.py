@@ -9,9 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-from hub.embedded.settings import Embedded
+from hub.embedded.settings import Embedded, StartError
 from images.lib.files import replace_json
 from spawners.local.folder import ProcessRef, WorkloadFolder
+from spawners.local.identity import with_environment
+from spawners.local.keeper.mode import MARK
+from spawners.local.ports import is_free
 from spawners.local.runs import keeper_alive, reload_keeper, start_keeper
 from spawners.plan import LocalPlan, Tools
 
@@ -23,7 +26,7 @@ PROGRAM = Path(__file__).with_name("objectstore_auth.py")
 
 
 def start_objectstore(settings: Embedded, tools: Tools) -> ProcessRef:
-    """Start the object store, or find it running. process.ProcessStartError when it cannot be started."""
+    """Start the object store, or find it running. StartError, process.ProcessStartError when it cannot be started."""
     folder = WorkloadFolder(settings.state.root / "objectstore-run")
     folder.path.mkdir(mode=0o700, exist_ok=True)
     _write_auth(settings.state.root / AUTH)
@@ -38,6 +41,10 @@ def start_objectstore(settings: Embedded, tools: Tools) -> ProcessRef:
     )  # fmt: skip
     replace_json(folder.plan, plan.model_dump(mode="json"))
     living = keeper_alive(folder)
+    port = settings.ports["objectstore"]
+    # Where the keeper was killed, rclone goes on, and the next keeper adopts it.
+    if not living and not with_environment(MARK, str(folder.path)) and not is_free(port):
+        raise StartError(f"port {port}, which the object store uses, is taken by another program: stop it")
     keeper = start_keeper(folder, tools.python)
     if living:
         reload_keeper(folder)  # it goes on undisturbed unless another version of us starts it in another way

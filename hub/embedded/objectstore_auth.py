@@ -11,7 +11,10 @@ def answer(root: Path, request: dict[str, str]) -> dict[str, str]:
     Protocol: rclone's documentation of `serve s3`, section Auth Proxy.
     """
     for path in sorted((root / "secrets").glob("objectstore-*.json")):
-        keys = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            keys = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # one tenant's broken file is no other tenant's trouble
         if keys["access_key_id"] == request.get("user"):
             folder = root / "objectstore" / path.stem.removeprefix("objectstore-")
             return {"type": "local", "_root": str(folder), "_secret_access_key": keys["secret_access_key"]}

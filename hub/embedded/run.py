@@ -21,17 +21,19 @@ from config.load import load
 from config.models import World
 from hub.embedded.children import Child
 from hub.embedded.objectstore import start_objectstore
-from hub.embedded.settings import Embedded, StartError, open_settings, port_is_free
+from hub.embedded.settings import Embedded, StartError, open_settings
 from images.lib.files import replace_json
 from spawners.check import check_profiles
 from spawners.kinds.registry import load_kinds
 from spawners.local.launch import last_line
+from spawners.local.ports import is_free
 from spawners.local.process import ProcessStartError
 from spawners.local.tools import find_tools
 from spawners.plan import Tools
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _READY_WITHIN_S = 90
+_ENDING_WITHIN_S = 2
 
 
 def run() -> int:
@@ -90,12 +92,13 @@ def _alone(settings: Embedded) -> Iterator[None]:
 
 def _check(settings: Embedded, tools: Tools) -> None:
     """What would make a part fail later, told now in one line."""
-    if not port_is_free(settings.port):
+    deadline = time.monotonic() + _ENDING_WITHIN_S
+    if not _becomes_free(settings.port, deadline):
         raise StartError(
             f"port {settings.port} is taken by another program: stop it, or choose another with TENANTHUB_PORT=8001"
         )
     for part in ("hub", "proxy_api", "portal"):
-        if not port_is_free(settings.ports[part]):
+        if not _becomes_free(settings.ports[part], deadline):
             raise StartError(
                 f"port {settings.ports[part]}, which the {part.replace('_', ' ')} uses, is taken by another program:"
                 f" stop it, or remove {settings.state.ports} while no workload runs"
@@ -105,6 +108,15 @@ def _check(settings: Embedded, tools: Tools) -> None:
     for needed in (_proxy(), _htmx()):
         if not needed.exists():
             raise StartError(f"{needed.name} is missing: run `make setup`, which installs it with npm")
+
+
+def _becomes_free(port: int, deadline: float) -> bool:
+    """Whether *port* is free. Parts of a hub that was killed a moment ago may still be ending: they get a little."""
+    while not is_free(port):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _modules() -> Path:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from spawners.local.ports import free_port
 from spawners.local.secrets import write_secret
 from spawners.local.state import StateFolder
 
@@ -62,7 +63,7 @@ def state_root(env: Mapping[str, str]) -> Path:
 def public_port(env: Mapping[str, str]) -> int:
     """TENANTHUB_PORT, else 8000. StartError for what is no port."""
     text = env.get("TENANTHUB_PORT") or "8000"
-    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal()) or not 1024 <= int(text) <= 65535:
         raise StartError(f"TENANTHUB_PORT is {text!r}; set it to a port from 1024 to 65535, e.g. 8001")
     return int(text)
 
@@ -78,10 +79,12 @@ def open_settings(env: Mapping[str, str] = os.environ, *, create: bool = True) -
     port = public_port(env) if env.get("TENANTHUB_PORT") or create else _last_port(state)
     try:
         state.make()
-        ports = _kept(state.ports, PARTS, _free_ports)
+        ports = _kept(state.ports, PARTS, partial(_free_ports, port))
         tokens = _kept(state.secrets / "services.json", (*SERVICES, "proxy", "cookie"), _new_tokens)
     except (OSError, ValueError) as error:
         raise StartError(f"the state folder {state.root} cannot be used: {error}; set TENANTHUB_STATE") from error
+    if str(port) in ports.values():
+        raise StartError(f"port {port} is one that parts of this hub use inside; set TENANTHUB_PORT to another one")
     config = Path(env.get("TENANTHUB_CONFIG") or state.world).expanduser().absolute()
     return Embedded(state, config, port, {name: int(ports[name]) for name in PARTS}, tokens)
 
@@ -93,12 +96,14 @@ def _last_port(state: StateFolder) -> int:
         return 8000
 
 
-def _kept(path: Path, names: tuple[str, ...], make: object) -> dict[str, str]:
-    """A file of values made once; names that a newer version added are made too."""
-    values: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def _kept(path: Path, names: tuple[str, ...], make: Callable[[list[str]], dict[str, str]]) -> dict[str, str]:
+    """A file of values made once; names that a newer version added are made too. OSError, ValueError."""
+    values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise ValueError(f"{path} does not hold what was written there")
     missing = [name for name in names if name not in values]
     if missing:
-        values |= make(missing)  # type: ignore[operator]
+        values |= make(missing)
         write_secret(path, json.dumps(values))
     return values
 
@@ -107,24 +112,9 @@ def _new_tokens(names: list[str]) -> dict[str, str]:
     return {name: secrets.token_hex(32) for name in names}
 
 
-def _free_ports(names: list[str]) -> dict[str, str]:
-    """Ports that are free now, all different: each is held until all are chosen."""
-    probes = [socket.socket() for _ in names]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return {name: str(probe.getsockname()[1]) for name, probe in zip(names, probes, strict=True)}
-    finally:
-        for probe in probes:
-            probe.close()
-
-
-def port_is_free(port: int) -> bool:
-    """Whether *port* of loopback can be bound now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+def _free_ports(public: int, names: list[str]) -> dict[str, str]:
+    """Ports that are free now, all different, and not the *public* one, which the proxy has yet to bind."""
+    found: list[int] = [public]
+    for _ in names:
+        found.append(free_port(found))
+    return dict(zip(names, map(str, found[1:]), strict=True))

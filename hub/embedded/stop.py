@@ -12,6 +12,8 @@ from hub.embedded.settings import Embedded, StartError, open_settings
 from images.lib.files import read_json
 from spawners.local import process
 from spawners.local.folder import Record, WorkloadFolder
+from spawners.local.identity import with_environment
+from spawners.local.keeper.mode import MARK
 from spawners.local.runs import keeper_ref
 from spawners.local.store import Store
 
@@ -55,19 +57,30 @@ def _stop_one(store: Store, record: Record) -> bool:
     folder = store.folder(record.workload)
     if record.port is None:
         return _stop_keeper(folder)
-    if record.process is None or not process.alive(record.process):
+    left = with_environment(MARK, str(folder.path))
+    if record.process is not None and process.alive(record.process):
+        left.insert(0, record.process)
+    if not left:
         return False
-    process.stop_now(record.process, 10)
+    for ref in left:
+        process.stop_now(ref, 10)
+    if record.workload.tenant_owned:
+        return True  # as what a keeper keeps: wanted, and started again by the next start
     ended = {"wanted": "stopped", "phase": "stopped", "reason": "", "changed": datetime.now(UTC)}
     store.save(record.model_copy(update=ended))
     return True
 
 
 def _stop_keeper(folder: WorkloadFolder) -> bool:
-    """End a keeper with its child. Its memory of the schedule stays: what is missed until the next start is shown."""
-    keeper = keeper_ref(folder)
-    if keeper is None:
-        return False
+    """End a keeper with its child. Its memory of the schedule stays: what is missed until the next start is shown.
+
+    Whether anything ran. A keeper that was killed may have left its child behind: that is found by its environment.
+    """
     grace = float((read_json(folder.plan) or {}).get("grace_s", 30))
-    process.stop_now(keeper, grace + 10)
-    return True
+    keeper = keeper_ref(folder)
+    if keeper is not None:
+        process.stop_now(keeper, grace + 10)
+    left = with_environment(MARK, str(folder.path))
+    for ref in left:
+        process.stop_now(ref, grace)
+    return keeper is not None or bool(left)

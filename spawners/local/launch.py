@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -123,28 +122,6 @@ def start_kept(place: LocalPlace, *, fresh: bool) -> ProcessRef:
         with contextlib.suppress(KeeperGoneError):
             reload_keeper(folder)
     return ref
-
-
-def free_port(taken: Collection[int | None] = ()) -> int:
-    """A loopback port that nobody listens on now, not among *taken*; its process binds it a moment later."""
-    with contextlib.ExitStack() as held:  # until one is found: else the system might offer the same one again
-        while True:
-            probe = held.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            if port not in taken:
-                return port
-
-
-def is_taken(port: int) -> bool:
-    """Whether another program holds *port* of loopback now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False
 
 
 def why(folder: Path) -> str:

@@ -14,7 +14,7 @@ from traitlets import Unicode
 
 from config.models import IdleRule, Profile, World
 from spawners import quota
-from spawners.local import ending, launch, process
+from spawners.local import ending, launch, ports, process
 from spawners.local.folder import Record
 from spawners.local.runs import stop_unattended
 from spawners.local.site import LocalSite, site_of
@@ -164,7 +164,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
             address = allocate(tenant.network(workload.network), tenant, workload, records)
         place = launch.place_of(self.site.state, self.site.tools, workload, address)
         plan = launch.prepare(self.site.state, kind, workload, tenant, world.site, place, self.objectstore_url)
-        port = launch.free_port({record.port for record in records}) if plan.mode == "direct" else None
+        port = ports.free_port({record.port for record in records}) if plan.mode == "direct" else None
         record = Record(
             workload=workload,
             wanted="running",
@@ -200,11 +200,11 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
                 break
             code = process.exit_code(ref)
             await process.stop(ref, 2)
-            if last_try or not launch.is_taken(port):
+            if last_try or ports.is_free(port):
                 how = f"ended with exit code {code}" if code is not None else wrong
                 raise Refusal.of("place", f"it {how}: {launch.why(place.folder)}")
             # Between our choice of the port and its bind, another program has taken it.
-            port = launch.free_port({port})
+            port = ports.free_port({port})
             record = self._save(record.model_copy(update={"process": None, "port": port}))
         self._save(record.model_copy(update={"phase": "running", "changed": datetime.now(UTC)}))
         return f"http://127.0.0.1:{port}"
