@@ -16,7 +16,7 @@ from images.collector.commands import Commands
 from images.collector.data import CollectorDTP, CollectorPassiveDTP
 from images.collector.filesystem import RemoteFS
 from images.collector.names import refusal
-from images.collector.receive import Control, Receiver, Refused, Rules, control_state
+from images.collector.receive import Control, Receiver, Refused, Rules, control_state, settling_time
 from images.collector.service import Authorizer, Service
 
 _log = logging.getLogger("collector")
@@ -173,13 +173,14 @@ class CollectorHandler(Commands):
     def upload_complete(self, receiver: Receiver) -> None:
         """All bytes came: store the file, then answer. Blocks this session only."""
         ended = time.monotonic()
+        settle_s = settling_time(receiver.seconds, self.service.settings.settle_ms / 1000)
         try:
             upload = receiver.complete()
         except Refused as refused:
             self._incomplete(receiver, refused.reply)
             return
         try:
-            result = self.service.publisher.publish(upload, lambda: self._gone(ended))
+            result = self.service.publisher.publish(upload, lambda: self._gone(ended, settle_s))
         finally:
             self.service.busy.discard(receiver)
         if result.outcome == "stored":
@@ -236,13 +237,13 @@ class CollectorHandler(Commands):
             was=source,
         )
 
-    def _gone(self, ended: float) -> str | None:
+    def _gone(self, ended: float, settle_s: float) -> str | None:
         """Asked right before the object may change: did the client vanish when its data *ended* (time.monotonic()), or
-        while its upload waited for its turn? What was done since then counts as part of the settling time.
+        while its upload waited for its turn? What was done since then counts as part of the *settle_s* seconds.
         """
         if self._quit_pending:
             return None
-        state = control_state(self.socket, self.service.settings.settle_ms / 1000 - (time.monotonic() - ended))
+        state = control_state(self.socket, settle_s - (time.monotonic() - ended))
         return None if state is Control.OPEN else state.value
 
     def _answer(self, reply: str) -> None:

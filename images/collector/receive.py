@@ -23,6 +23,8 @@ from images.collector.spool import Spool, Upload
 
 _PENDING_ABOR = re.compile(rb"(?:^|\n)[\xf0-\xff]*ABOR\r?\n", re.IGNORECASE)
 _PENDING_QUIT = re.compile(rb"(?:^|\n)[\xf0-\xff]*QUIT\r?\n", re.IGNORECASE)
+_SETTLE_SHARE = 0.1
+_SETTLE_LEAST_S = 0.0003
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 
@@ -42,16 +44,28 @@ class Control(Enum):
     ABORTED = "aborted by the client"
 
 
+def settling_time(transfer_s: float, longest_s: float) -> float:
+    """How long, in seconds, to wait for the control connection to end too, after a transfer of *transfer_s* seconds.
+
+    A killed process closes one connection, may lose the processor, and closes the other: milliseconds on a busy
+    machine. Whoever is killed is mostly killed in a long transfer, so a tenth of its time, which nobody notices, covers
+    the risk where it is, and costs small files next to nothing.
+    """
+    return min(longest_s, max(_SETTLE_LEAST_S, _SETTLE_SHARE * transfer_s))
+
+
 def control_state(control: Any, settle_s: float = 0.0) -> Control:
     """Look at the control connection (a socket or an SSL.Connection) without taking anything from it.
 
-    A killed client closes both connections within microseconds, in either order; *settle_s* is how many
-    seconds we wait for the second. A client that said QUIT and left is no broken one: it wanted to end after this file.
+    A killed client closes both connections, in either order; *settle_s* is how many seconds we wait for the second. A
+    client that said QUIT and left is no broken one: it wanted to end after this file.
     """
     poller = select.poll()
     poller.register(control.fileno(), select.POLLRDHUP)
     events = poller.poll(0)
-    if not events and settle_s > 0:
+    if not events and settle_s > 0.002:
+        events = poller.poll(settle_s * 1000)
+    elif not events and settle_s > 0:
         # Not poll(settle): it counts in whole milliseconds, a third of a small upload.
         time.sleep(settle_s)
         events = poller.poll(0)

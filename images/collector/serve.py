@@ -12,8 +12,8 @@ import ipaddress
 import json
 import logging
 import os
+import re
 import secrets
-import socket
 import subprocess
 import threading
 import time
@@ -29,6 +29,7 @@ from images.lib.rclone_rc import RcloneUnavailable, die_with_parent, plain_reaso
 
 _log = logging.getLogger("collector")
 _START_S = 20.0
+_SERVES = re.compile(r"SFTP server listening on|WebDav Server started on")
 _TOLD_WITHIN_S = 2.0
 _ESTABLISHED = "01"  # Linux, include/net/tcp_states.h
 
@@ -202,6 +203,7 @@ class _Child:
         self._rows = rows
         self._password = read_password(settings.password_file)
         self._stopping = threading.Event()
+        self._serves = threading.Event()
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._run, name="rclone-serve", daemon=True)
 
@@ -209,17 +211,11 @@ class _Child:
         self._thread.start()
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Until the port answers; False where the child ended first or *timeout_s* seconds passed."""
+        """Until rclone says that it listens; False where the child ended first or *timeout_s* seconds passed."""
         deadline = time.monotonic() + timeout_s
-        address = (self._settings.address, self._settings.port)
         while time.monotonic() < deadline and self._thread.is_alive() and not self._stopping.is_set():
-            try:
-                socket.create_connection(address, 1.0).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                # Another program's port answers too: only ours counts.
-                return self._process is not None and self._process.poll() is None
+            if self._serves.wait(0.05):
+                return True
         return False
 
     def stop(self) -> None:
@@ -282,6 +278,8 @@ class _Child:
             where = record.get("object", "")
         except (ValueError, KeyError, TypeError):
             return
+        if _SERVES.search(text):
+            self._serves.set()
         if level in ("error", "critical", "warning", "notice") or "login" in text:
             _log.info("rclone: %s%s", text[:300], f" ({where})" if where else "")
 

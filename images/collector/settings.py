@@ -103,8 +103,9 @@ class Settings(_Model):
     """How FTP clients write file names. Old instruments may need cp932 or latin-1."""
     sha256: bool = False
     """Put the SHA-256 of every upload into its row (computed while it arrives)."""
-    settle_ms: Annotated[float, Field(ge=0, le=5000)] = 0.3
-    """How long the end of the data is held against the control connection: does the client vanish as well?"""
+    settle_ms: Annotated[float, Field(ge=0, le=5000)] = 50.0
+    """The longest time for which the end of the data is held against the control connection: does the client vanish as
+    well? A tenth of the transfer's own time, 0.3 ms at least, up to this; 0 does not wait."""
     store_timeout_s: Seconds = 600.0
     """Seconds that a client waits at most for its file to be stored; after that it gets 451 and the upload goes on."""
     retry_s: tuple[Seconds, Seconds] = (1.0, 60.0)

@@ -90,6 +90,7 @@ def test_it_does_not_replace_the_object(collector: Collector, way: Callable[...,
     collector.put(name, GOOD)
     client = collector.client()
     data = begin(client, name, HALF)
+    wait_for(lambda: any((collector.state / "spool" / file).stat().st_size for file in collector.spooled()), "bytes")
     way(client, data)
     row = collector.row(name, "incomplete")
     assert reason in row["reason"]

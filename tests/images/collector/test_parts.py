@@ -14,7 +14,7 @@ from images.collector.defender import Defender
 from images.collector.ledger import Ledger
 from images.collector.names import refusal
 from images.collector.publish import Publisher
-from images.collector.receive import Control, Receiver, Refused, Rules, control_state
+from images.collector.receive import Control, Receiver, Refused, Rules, control_state, settling_time
 from images.collector.serve import Event, connected_peers, read_event
 from images.collector.spool import Spool, Upload
 from images.collector.store import Store, StoreError
@@ -320,6 +320,14 @@ def test_what_the_control_connection_says(send: bytes, state: Control, closes: b
         expected = Control.GONE if closes and state is Control.OPEN else state
         assert control_state(ours, 0) is expected
         assert (ours.recv(100) if send else b"") == send  # nothing was taken
+
+
+@pytest.mark.parametrize(
+    ("transfer_s", "longest_s", "settle_s"),
+    [(0.0005, 0.05, 0.0003), (0.1, 0.05, 0.01), (10, 0.05, 0.05), (10, 0, 0), (0, 0, 0)],
+)
+def test_a_tenth_of_the_transfer_is_the_settling_time(transfer_s: float, longest_s: float, settle_s: float) -> None:
+    assert settling_time(transfer_s, longest_s) == pytest.approx(settle_s)
 
 
 def test_quit_and_gone_is_a_farewell() -> None:
