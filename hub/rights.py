@@ -13,7 +13,7 @@ from typing import Any
 from jupyterhub import orm, roles
 
 from config.models import Tenant, World
-from config.names import admin_group, member_group
+from config.names import admin_group, member_group, tenant_account
 
 SERVICE_ROLES: tuple[dict[str, Any], ...] = (
     # Ends idle servers: sees activity, stops servers, nothing else.
@@ -97,6 +97,22 @@ def _group(db: Any, name: str) -> Any:
 def _members(db: Any, group: Any, wanted: frozenset[str]) -> None:
     have = {user.name: user for user in group.users}
     for name in wanted - have.keys():
-        group.users.append(_user(db, name))
+        user = _user(db, name)
+        group.users.append(user)
+        _sign_in_anew(db, user, "service-portal")
+    tenants_servers = f"jupyterhub-user-{tenant_account(group.name.split(':')[1])}-"
     for name in have.keys() - wanted:
         group.users.remove(have[name])
+        _sign_in_anew(db, have[name], "service-portal", tenants_servers)
+
+
+def _sign_in_anew(db: Any, user: Any, *clients: str) -> None:
+    """Take back the tokens of *user* that these OAuth clients (beginnings of their ids) hold: they get others.
+
+    Such a token keeps the scopes of its sign-in. With an old one the portal could do nothing for somebody who has
+    joined a tenant since, and an app of the tenant would go on to let in somebody who has left. Tokens that people
+    have made themselves hold what their owner holds at the time.
+    """
+    for token in db.query(orm.APIToken).filter_by(user_id=user.id):
+        if token.client_id.startswith(clients):
+            db.delete(token)

@@ -26,6 +26,7 @@ from spawners.workload import Workload
 
 _KEPT_ENV = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """What a workload inherits of our environment. Nothing else: no token or password of the hub gets through."""
+_BUCKET_WITHIN_S = 45
 
 
 def place_of(state: StateFolder, tools: Tools, workload: Workload, address: str | None) -> LocalPlace:
@@ -74,8 +75,14 @@ async def make_buckets(state: StateFolder, tenant: Tenant, place: LocalPlace) ->
             "mkdir", f"{remote.name}:{remote.bucket}",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        _, said = await rclone.communicate()
-        if rclone.returncode:
+        try:
+            _, said = await asyncio.wait_for(rclone.communicate(), _BUCKET_WITHIN_S)
+        except TimeoutError:
+            said = b"the object store does not answer"
+        finally:
+            if rclone.returncode is None:
+                rclone.kill()
+        if rclone.returncode != 0:
             lines = said.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
             raise Refusal.of("place", f"the bucket {remote.bucket} could not be made: {lines[-1][-300:]}", "remote")
 

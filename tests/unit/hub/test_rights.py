@@ -61,6 +61,31 @@ def test_who_leaves_loses_the_rights_at_the_next_sync(db: Any) -> None:
     assert not [scope for scope in held(db, "physics-member") if "tenant-physics" in scope]
 
 
+def test_who_joins_or_leaves_gets_new_tokens_from_the_portal_and_keeps_their_own(db: Any) -> None:
+    """The portal's token holds the scopes of its sign-in; without this a new tenant would need a new browser."""
+    rights.sync(db, world())
+    held = ["jupyterhub", "service-portal", "jupyterhub-user-tenant-physics-page", "jupyterhub-user-physics-member-lab"]
+    for client in held:
+        db.add(orm.OAuthClient(identifier=client, secret="x", redirect_uri="/"))
+    db.commit()
+    for name in ("physics-member", "history-member"):
+        for client in held:
+            orm.APIToken.new(user=orm.User.find(db, name), client_id=client, scopes=["inherit"])
+
+    def clients(name: str) -> list[str]:
+        db.expire_all()
+        return sorted(token.client_id for token in orm.User.find(db, name).api_tokens)
+
+    rights.sync(db, world())
+    assert clients("physics-member") == sorted(held)
+    both = tenant("history", members=["physics-member", "history-member", "both-member"])
+    rights.sync(db, world(tenants=[tenant("physics"), both]))
+    assert clients("physics-member") == sorted(set(held) - {"service-portal"})
+    rights.sync(db, world(tenants=[tenant("physics", members=["both-member"]), both]))
+    assert clients("physics-member") == ["jupyterhub", "jupyterhub-user-physics-member-lab"]
+    assert clients("history-member") == sorted(held)
+
+
 def test_a_tenant_that_is_gone_gives_rights_to_nobody(db: Any) -> None:
     rights.sync(db, world())
     rights.sync(db, world(tenants=[tenant("history")]))
