@@ -37,7 +37,8 @@ class CollectorOptions(Options):
     protocol: Literal["ftp", "ftps", "sftp", "webdav"] = Field(
         default="ftp", title="Protocol", json_schema_extra={"labels": LABELS}
     )
-    """What the instrument speaks. Plain FTP sends the password unprotected: choose FTPS where the instrument can."""
+    """What the instrument speaks. Plain FTP sends the password unprotected: choose FTPS where the instrument can. With
+    SFTP and WebDAV, which are rclone's own servers, an upload that breaks off may replace an earlier file."""
     username: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = Field(default="instrument", title="User")
     """User name that the instrument signs in with; the password is generated and shown on the page."""
     max_file_gib: Annotated[float, Field(gt=0, le=5000)] | None = Field(
