@@ -57,11 +57,7 @@ def people(request: pytest.FixtureRequest, browser: Browser, signed_in: dict[tup
     def make(hub: Hub, name: str, *, sign_in: bool = True, **options: Any) -> Person:
         key = (hub.url, name)
         if sign_in and key not in signed_in:
-            first = Person(hub, new_context(browser), name)
-            opened.append(first)
-            first.sign_in()
-            first.page.get_by_role("heading", name="Your groups").wait_for()
-            signed_in[key] = first.context.storage_state()
+            signed_in[key] = _sign_in(Person(hub, new_context(browser), name))
         state = {"storage_state": signed_in[key]} if sign_in else {}
         person = Person(hub, new_context(browser, **state, **options), name)
         opened.append(person)
@@ -74,6 +70,16 @@ def people(request: pytest.FixtureRequest, browser: Browser, signed_in: dict[tup
     for person in opened:
         person.context.close()
     assert complaints == [], "our pages gave the browser errors"
+
+
+def _sign_in(person: Person) -> Any:
+    """The cookies of somebody who has just signed in. The window is closed: it would go on asking for news."""
+    person.sign_in()
+    person.page.get_by_role("heading", name="Your groups").wait_for()
+    state = person.context.storage_state()
+    person.context.close()
+    assert person.complaints == []
+    return state
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ selector => {
 }
 """
 """Runs in the page. The session's storage outlives the page that a start is left by."""
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 """How long a page may take. A safety net on a busy machine, no expectation."""
 
 

@@ -40,7 +40,7 @@ PHONE = {
 CELL = """from math import sin
 from IPython.display import SVG
 
-wave = " ".join(f"{x},{60 - 50 * sin(x / 20)}" for x in range(520))
+wave = " ".join(f"{x},{60 - 50 * sin(x / 20)}" for x in range(300))
 SVG(f'<svg xmlns="http://www.w3.org/2000/svg" height="120">'
     f'<path d="M {wave}" fill="none" stroke="teal"/></svg>')"""
 NEWS = 30

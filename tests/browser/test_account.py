@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import People
@@ -52,11 +54,22 @@ def test_signing_out_ends_the_session(hub: Hub, people: People) -> None:
     until("the session is over, also for the portal's short memory of who is who", over)
 
 
-def test_a_killed_hub_is_told_and_the_page_recovers_by_itself(own_hub: Hub, people: People) -> None:
-    person = people(own_hub, "physics-member")
-    with person.may("^(answer 50[0-9]|request failed|console error): ?"):
-        page = person.home()
-        own_hub.part("hub.app").kill()
-        page.reload()
-        expect(page.get_by_role("heading", name="Your groups")).to_be_visible()  # nobody clicks anything
-        expect(page.get_by_text("does not answer just now")).to_be_hidden()
+def test_a_killed_hub_is_told_and_every_page_recovers_by_itself(own_hub: Hub, people: People) -> None:
+    open_page, new_page = people(own_hub, "physics-member"), people(own_hub, "physics-member")
+    open_page.home()
+    launcher = own_hub.process
+    assert launcher is not None
+    launcher.send_signal(signal.SIGSTOP)  # so that nobody starts the hub again before it was looked at
+    try:
+        told = "^answer 502: GET|^console error: .*Response Status Error Code 502"
+        with open_page.may(told), new_page.may(told):
+            own_hub.part("hub.app").kill()
+            lost = open_page.page.get_by_text("The portal does not answer just now")
+            expect(lost).to_be_visible()
+            expect(new_page.go().get_by_role("heading", name="The hub is being restarted")).to_be_visible()
+            launcher.send_signal(signal.SIGCONT)
+            # Nobody clicks anything.
+            expect(new_page.page.get_by_role("heading", name="Your groups")).to_be_visible()
+            expect(lost).to_be_hidden()
+    finally:
+        launcher.send_signal(signal.SIGCONT)
