@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 
 from spawners.local.identity import ProcessRef
-from spawners.local.process import alive
+from spawners.local.process import alive, stop_now
 from tests.embedded.harness import Hub, until
 from tests.embedded.test_attacks import processes, signed_in
 
@@ -56,6 +57,27 @@ def test_a_hub_that_dies_in_the_middle_of_starts_and_stops_leaves_nothing_double
         "failed", "the hub was stopped while this was being started; start it again",
     )  # fmt: skip
     assert hub.launch("physics-member", "physics-member", "unborn", "notebook", {}).status_code == 201
+
+
+def test_an_app_of_the_tenant_is_back_after_the_machine_was_off_and_a_persons_notebook_is_told_ended(
+    own_hub: Hub,
+) -> None:
+    hub = own_hub
+    command = f"{sys.executable} -m http.server --bind 127.0.0.1 {{port}}"
+    assert hub.launch("physics-member", "tenant-physics", "page", "own-app", {"command": command}).status_code == 201
+    assert hub.launch("physics-member", "physics-member", "lab", "notebook", {}).status_code == 201
+    before = [hub.record("tenant-physics", "page")["process"], hub.record("physics-member", "lab")["process"]]
+    hub.interrupt()
+    for ref in before:
+        stop_now(ProcessRef(**ref))
+    hub.start()
+    until("another app is there", lambda: hub.record("tenant-physics", "page")["process"] not in (None, before[0]))
+    until("it serves", lambda: hub.record("tenant-physics", "page")["phase"] == "running")
+    until("the hub knows it", lambda: hub.server("physics-member", "tenant-physics", "page"))
+    assert len(processes(hub, "tenant-physics", "page")) == 1
+    until("the end of the notebook is noted", lambda: hub.record("physics-member", "lab")["phase"] != "running")
+    lab = hub.record("physics-member", "lab")
+    assert (lab["wanted"], lab["phase"], lab["reason"]) == ("stopped", "stopped", "ended while the hub was away")
 
 
 def test_an_ended_server_is_noted_and_frees_its_quota(own_hub: Hub) -> None:
