@@ -83,7 +83,7 @@ def open_settings(env: Mapping[str, str] = os.environ, *, create: bool = True) -
         tokens = _kept(state.secrets / "services.json", (*SERVICES, "proxy", "cookie"), _new_tokens)
     except (OSError, ValueError) as error:
         raise StartError(f"the state folder {state.root} cannot be used: {error}; set TENANTHUB_STATE") from error
-    if str(port) in ports.values():
+    if create and str(port) in ports.values():
         raise StartError(f"port {port} is one that parts of this hub use inside; set TENANTHUB_PORT to another one")
     config = Path(env.get("TENANTHUB_CONFIG") or state.world).expanduser().absolute()
     return Embedded(state, config, port, {name: int(ports[name]) for name in PARTS}, tokens)

@@ -60,6 +60,9 @@ def test_a_public_port_that_a_part_uses_inside_is_told(env: dict[str, str]) -> N
     inner = open_settings(env).ports["hub"]
     with pytest.raises(StartError, match=f"port {inner}.*TENANTHUB_PORT"):
         open_settings({**env, "TENANTHUB_PORT": str(inner)})
+    assert open_settings({**env, "TENANTHUB_PORT": str(inner)}, create=False).port == inner, (
+        "to stop it must be possible"
+    )
 
 
 def test_a_newer_version_adds_what_is_missing_and_keeps_the_rest(env: dict[str, str]) -> None:
