@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -40,6 +41,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Also true of a zombie: where nobody reaps it, that is all that ever becomes of an orphan."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Hub:
@@ -120,13 +129,16 @@ class Hub:
         parts = psutil.Process(self.process.pid).children()
         self.process.kill()
         self.process.wait(30)
-        psutil.wait_procs(parts, 30)
+        until("the hub's parts have ended", lambda: all(_ended(part) for part in parts), 30)
 
     def part(self, module: str) -> psutil.Process:
         """The process of one of the hub's own parts."""
         assert self.process is not None
-        children = psutil.Process(self.process.pid).children()
-        return next(child for child in children if module in " ".join(child.cmdline()))
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):  # one that was just killed is still there as a zombie
+                if module in " ".join(child.cmdline()):
+                    return child
+        raise StopIteration(module)
 
     def stop(self) -> None:
         self.cli("stop")
