@@ -26,6 +26,8 @@ from spawners.local.site import LocalSite, site_of  # noqa: E402
 _EVERY_MS = 1000
 """The site itself looks at its files no more often than every 2 s; with the same pace every other look would be one."""
 
+_ROUTES_EVERY_MS = 3000
+
 
 class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
     """JupyterHub whose accounts, groups and roles are what the world's files say, at start and whenever they change."""
@@ -35,6 +37,7 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
     _looks_left = 0
     """How often to look for servers of people who have left: once more after a change, for launches under way then."""
     _follow: PeriodicCallback | None = None
+    _routes: PeriodicCallback | None = None
     _revival: asyncio.Task[None] | None = None
 
     @property
@@ -63,7 +66,20 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
         # Followed from the beginning: what is taken back may take a while.
         self._follow = PeriodicCallback(self.follow_world, _EVERY_MS)
         self._follow.start()
+        self._routes = PeriodicCallback(self.check_routes, _ROUTES_EVERY_MS)
+        self._routes.start()
         await revive.revive(self.site, self._known, self.hub.api_url, self._reviver_token, self.log)
+
+    async def check_routes(self) -> None:
+        """Give a proxy that was started anew its routes again.
+
+        JupyterHub does this only together with reading activity off the proxy, which is switched off
+        (jupyterhub_config.py). A proxy that is away is asked again the next time.
+        """
+        try:
+            await self.proxy.check_routes(self.users, self._service_map)
+        except Exception as error:
+            self.log.warning("The proxy's routes could not be checked: %s", error)
 
     @property
     def _reviver_token(self) -> str:

@@ -24,7 +24,6 @@ c.JupyterHub.allow_named_servers = True
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.ports['proxy_api']}"
 c.ConfigurableHTTPProxy.auth_token = settings.tokens["proxy"]
-c.JupyterHub.proxy_check_interval = 5
 # Workloads outlive the hub; a hub that stops must not stop them.
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False

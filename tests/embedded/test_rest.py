@@ -69,24 +69,21 @@ def test_nobody_signs_in_as_the_tenants_account(hub: Hub) -> None:
 
 
 def test_an_overrun_of_the_quota_is_refused_before_anything_starts(hub: Hub) -> None:
-    hub.edit_tenant(
-        "physics", lambda text: text.replace("workloads: 20", "workloads: 0x")
-    )  # a broken world is kept out
-    hub.edit_tenant("physics", lambda text: text.replace("workloads: 0x", "workloads: 1"))
+    """In the tenant that no other test starts anything unattended in."""
+    # A broken world in between is kept out.
+    hub.edit_tenant("history", lambda text: text.replace("workloads: 10", "workloads: 0x"))
+    hub.edit_tenant("history", lambda text: text.replace("workloads: 0x", "workloads: 1"))
     schedule = {"start_urls": ["http://127.0.0.1:9/"], "remote": "data", "cron": "0 0 1 1 *"}
     try:
-        until(
-            "the new quota is known",
-            lambda: '"workloads":1,' in hub.portal("physics-member", "GET", "/tenants/physics").text,
-        )
-        assert hub.launch("physics-member", "tenant-physics", "first", "crawl", schedule).status_code == 201
-        refused = hub.launch("physics-member", "tenant-physics", "second", "crawl", schedule)
+        first = hub.launch("history-member", "tenant-history", "first", "crawl", schedule, "history")
+        assert first.status_code == 201, first.text
+        refused = hub.launch("history-member", "tenant-history", "second", "crawl", schedule, "history")
         assert refused.status_code == 409, refused.text
         assert "runs 1 of 1 workloads" in refused.json()["message"]
-        assert not hub.folder("tenant-physics", "second").exists()
+        assert not hub.folder("tenant-history", "second", "history").exists()
     finally:
-        hub.edit_tenant("physics", lambda text: text.replace("workloads: 1", "workloads: 20"))
-        hub.api("physics-member", "DELETE", "/users/tenant-physics/servers/first")
+        hub.edit_tenant("history", lambda text: text.replace("workloads: 1", "workloads: 10"))
+        hub.api("history-member", "DELETE", "/users/tenant-history/servers/first")
 
 
 def test_a_secret_is_in_no_option_log_or_database(hub: Hub) -> None:

@@ -26,7 +26,7 @@ from tests.images.transfer.running import (
 
 @pytest.fixture(scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    # Tests look into the folder and write to it, so nothing may be cached; rclone 1.75 keeps a CPU busy with that for as
+    # Tests look into the folder and write to it, so nothing may be cached; rclone 1.75 keeps a CPU busy with that as
     # long as it lives, so it lives for one file of tests only.
     folder = tmp_path_factory.mktemp("s3")
     log = folder.parent / f"{folder.name}.log"
