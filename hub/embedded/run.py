@@ -49,7 +49,8 @@ def run() -> int:
     except WorldError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
-        print(f"tenanthub: {len(error.problems)} things are wrong in the world; nothing was started", file=sys.stderr)
+        number = "one thing is" if len(error.problems) == 1 else f"{len(error.problems)} things are"
+        print(f"tenanthub: {number} wrong in the world; nothing was started", file=sys.stderr)
         return 1
     except (StartError, FileNotFoundError, ProcessStartError, RuntimeError) as error:
         print(f"tenanthub: {error}", file=sys.stderr)

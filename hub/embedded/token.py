@@ -26,7 +26,8 @@ def token(user: str, expires_s: int, note: str) -> int:
     except httpx.HTTPError:
         print("tenanthub: the hub does not answer; start it with `make run`", file=sys.stderr)
         return 1
-    if answer.status_code == 404:
+    # The hub tells a service about an account that is not there with 403 as well as with 404.
+    if answer.status_code == 404 or (answer.status_code == 403 and "not found" in answer.text):
         print(f"tenanthub: there is no account {user!r} in this hub", file=sys.stderr)
         return 1
     if answer.is_error:
