@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded.harness import Hub, until
+from tests.embedded.harness import Hub
 
 COPY = {"source": "shared:nothing", "destination": "data:copies"}
 
