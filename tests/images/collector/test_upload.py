@@ -233,7 +233,7 @@ def test_stou_makes_a_name(collector: Collector) -> None:
         host, port = client.makepasv()
         data = socket.create_connection((host, port))
         reply = client.sendcmd("STOU scan")
-        name = reply.removeprefix("150 FILE: ")
+        name = reply.partition(" FILE: ")[2]  # 150, or 125 where the data connection is open already
         data.sendall(b"unique")
         data.close()
         assert client.voidresp().startswith("226")
