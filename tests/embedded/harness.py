@@ -168,25 +168,15 @@ class Hub:
 
     def api(self, user: str, method: str, path: str, body: Any = None) -> httpx.Response:
         """JupyterHub's own REST API as *user*."""
-        return httpx.request(
-            method,
-            f"{self.url}/hub/api{path}",
-            headers={"Authorization": f"token {self.token(user)}"},
-            json=body,
-            timeout=90,
-            trust_env=False,
-        )
+        return self._ask(user, method, f"/hub/api{path}", body)
 
     def portal(self, user: str, method: str, path: str, body: Any = None) -> httpx.Response:
         """The portal's JSON API as *user*."""
-        return httpx.request(
-            method,
-            f"{self.url}/services/portal/api/v1{path}",
-            headers={"Authorization": f"token {self.token(user)}"},
-            json=body,
-            timeout=90,
-            trust_env=False,
-        )
+        return self._ask(user, method, f"/services/portal/api/v1{path}", body)
+
+    def _ask(self, user: str, method: str, path: str, body: Any) -> httpx.Response:
+        headers = {"Authorization": f"token {self.token(user)}"}
+        return httpx.request(method, self.url + path, headers=headers, json=body, timeout=90, trust_env=False)
 
     def launch(
         self, user: str, owner: str, name: str, profile: str, options: dict[str, Any], tenant: str = "physics"
