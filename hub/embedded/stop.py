@@ -29,7 +29,7 @@ def stop() -> int:
     ended = stop_workloads(settings)
     objectstore = WorkloadFolder(settings.state.root / "objectstore-run")
     _stop_keeper(objectstore)
-    print(f"Stopped the hub, {ended} workloads and the object store. `make run` starts what was running again.")
+    print(f"Stopped the hub, {ended} workloads and the object store. `make run` starts again what belongs to a tenant.")
     return 0
 
 
