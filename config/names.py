@@ -45,19 +45,90 @@ def admin_group(tenant: Tenant | str) -> str:
 
 
 @dataclass(frozen=True)
-class LabelKeys:
-    """Label keys on whatever a workload consists of; a hub with an empty database adopts by them."""
+class Keys:
+    """Label and annotation keys below a site's label domain. The first five mark whatever a workload consists of.
 
-    tenant: str
-    owner: str
-    workload: str
-    kind: str
-    profile: str
+    An owner's value is `slug(account, 63)`: accounts may hold @. A hub with an empty database adopts by these labels.
+    """
+
+    domain: str
+
+    @property
+    def tenant(self) -> str:
+        """On namespaces, on everything in them that we make, and the key of the taint on dedicated workers."""
+        return f"{self.domain}/tenant"
+
+    @property
+    def owner(self) -> str:
+        """Whose workload it is."""
+        return f"{self.domain}/owner"
+
+    @property
+    def workload(self) -> str:
+        """The workload's name."""
+        return f"{self.domain}/workload"
+
+    @property
+    def kind(self) -> str:
+        """The workload's kind."""
+        return f"{self.domain}/kind"
+
+    @property
+    def profile(self) -> str:
+        """The profile that it was launched from."""
+        return f"{self.domain}/profile"
+
+    @property
+    def declared_by(self) -> str:
+        """The owner label, on each object that `tenanthub apply` made: only these are pruned. Never on workloads."""
+        return f"{self.domain}/declared-by"
+
+    @property
+    def egress_policy(self) -> str:
+        """On Pods: the network whose egress address they leave from (table 2 of the Kyoto paper)."""
+        return f"{self.domain}/egress-policy"
+
+    @property
+    def egress_networks(self) -> str:
+        """Annotation on namespaces: the networks that the label egress-policy may name, separated by blanks."""
+        return f"{self.domain}/egress-networks"
+
+    @property
+    def loadbalancer_addresses(self) -> str:
+        """Annotation on namespaces: the CIDRs that Services of type LoadBalancer may ask for, separated by blanks."""
+        return f"{self.domain}/loadbalancer-addresses"
+
+    def node(self, tenant: Tenant | str) -> str:
+        """On nodes, value "true": the tenant's Pods run here."""
+        return f"{self.domain}/node_{_name(tenant)}"
+
+    def lb(self, tenant: Tenant | str, network: str | None = None) -> str:
+        """On nodes, value "true": LoadBalancer addresses of the tenant (of one *network*) are announced from here."""
+        return f"{self.domain}/lb_{_name(tenant)}" + (f"_{network}" if network else "")
+
+    def eg(self, tenant: Tenant | str, network: str | None = None) -> str:
+        """On nodes, value "true": egress traffic of the tenant (of one *network*) leaves from here."""
+        return f"{self.domain}/eg_{_name(tenant)}" + (f"_{network}" if network else "")
 
 
-def labels(site: Site) -> LabelKeys:
-    """The keys below the site's label domain. An owner's value is `slug(account, 63)`: accounts may hold @."""
-    return LabelKeys(*(f"{site.label_domain}/{key}" for key in ("tenant", "owner", "workload", "kind", "profile")))
+FIELD_MANAGER = "tenanthub"
+"""The field manager of every server-side apply, and the value of the owner label."""
+CAPSULE_TENANT = "capsule.clastix.io/tenant"
+"""The label that Capsule sets on its tenants' namespaces."""
+
+
+def keys(site: Site) -> Keys:
+    """The keys of *site*."""
+    return Keys(site.label_domain)
+
+
+def network_object(tenant: Tenant | str, network: str) -> str:
+    """Name of a cluster-scoped (or MetalLB) object of one network: `tenant-physics.lab-a`.
+
+    Unique in the cluster: egressgateway up to 0.6.6 mixes up policies that share a name. The dot can be in neither
+    name, so that tenant a-b's network c and tenant a's network b-c stay apart.
+    """
+    return f"{namespace(tenant)}.{network}"
 
 
 def slug(text: str, max_length: int = 63) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from config.models.addresses import IPNetwork
-from config.models.base import Account, Declared, pattern
+from config.models.base import Account, Declared, Name, pattern
 
 
 class ClusterNetworks(Declared):
@@ -19,6 +19,12 @@ class ClusterNetworks(Declared):
     """Service CIDRs, e.g. 10.96.0.0/12."""
     nodes: tuple[IPNetwork, ...] = ()
     """Networks of the nodes, e.g. 192.0.2.0/24."""
+    hub_namespace: Name = "tenanthub"
+    """Namespace that the hub, its proxy and the portal run in; they may reach every tenant's Pods."""
+    ingress_namespaces: tuple[Name, ...] = ()
+    """Namespaces of ingress controllers, which may reach every tenant's Pods, e.g. ingress-nginx."""
+    metallb_namespace: Name = "metallb-system"
+    """Namespace of MetalLB, where its pools have to be."""
 
 
 class Addons(Declared):

@@ -1,0 +1,1 @@
+"""The only part of config/ that talks to an API server."""

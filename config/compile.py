@@ -1,0 +1,30 @@
+"""world -> manifests, pure: the same world gives the same objects in the same order, whatever the cluster is like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.emit.common import Emitter, Manifest
+from config.models import World
+from config.names import FIELD_MANAGER, keys
+from config.order import key
+
+EMITTERS: tuple[Emitter, ...] = ()
+
+
+def compile_world(world: World) -> tuple[Manifest, ...]:
+    """Every object that the world wants, in apply order, each with the owner label. ValueError for one made twice."""
+    label = keys(world.site).declared_by
+    found: dict[Any, Manifest] = {}
+    for emit in EMITTERS:
+        for manifest in emit(world):
+            place = key(manifest)
+            if place in found:
+                raise ValueError(f"two emitters make {manifest['kind']} {manifest['metadata']['name']}")
+            found[place] = _owned(manifest, label)
+    return tuple(found[place] for place in sorted(found))
+
+
+def _owned(manifest: Manifest, label: str) -> Manifest:
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), label: FIELD_MANAGER}}}

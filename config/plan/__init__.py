@@ -1,0 +1,1 @@
+"""What would change in the cluster, as data: pure, from what is wanted and what is there."""
