@@ -1,0 +1,3 @@
+module tenanthub.test/pause
+
+go 1.21

@@ -1,0 +1,3 @@
+module tenanthub.test/tool
+
+go 1.21
