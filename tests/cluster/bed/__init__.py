@@ -1,5 +1,8 @@
 """A real Kubernetes on this machine for the tests; docs/test-bed.md says how it is made and how to use it."""
 
+from tests.cluster.bed.missing import missing
 from tests.cluster.bed.names import Bed, BedError, Node, Vlan
+from tests.cluster.bed.rise import find, up
+from tests.cluster.bed.teardown import down
 
-__all__ = ["Bed", "BedError", "Node", "Vlan"]
+__all__ = ["Bed", "BedError", "Node", "Vlan", "down", "find", "missing", "up"]

@@ -1,0 +1,104 @@
+"""Raise a bed: the order in which its parts come up, and what happens when one does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tests.cluster.bed import binaries, certs, control, crds, network, processes, slots, teardown
+from tests.cluster.bed.missing import missing
+from tests.cluster.bed.names import NODES, Bed, BedError, bed_of, check_name
+
+Say = Callable[[str], None]
+
+
+def find(name: str) -> Bed | None:
+    """The bed of that name, if it was raised to the end and its API server answers."""
+    record = slots.read(check_name(name))
+    if record is None or not record.ready:
+        return None
+    bed = bed_of(name, record.slot, record.nodes, record.crds)
+    return bed if not ailing(bed) else None
+
+
+def ailing(bed: Bed) -> list[str]:
+    """What is wrong with a bed that has been raised: parts that have ended, or an API server that does not answer."""
+    ended = [name for name in processes.names(bed) if processes.pid_of(bed, name) is None]
+    return ended or ([] if control.healthy(bed) else ["the API server does not answer"])
+
+
+def up(name: str = "bed", nodes: int = NODES, crds: str = "current", say: Say = print, *, keep: bool = False) -> Bed:
+    """Raise a bed, or say that it is up. A broken one, or one of another make, is taken down first.
+
+    Args:
+        name: 1 to 8 characters of a-z and 0-9.
+        nodes: 3, or 0 for a control plane alone.
+        crds: The add-ons' definitions: `current`, `paper` or `none`.
+        say: Takes the lines that tell how far it is.
+        keep: Leave a bed that could not be raised as it is, to look at; otherwise it is taken down.
+
+    Raises:
+        BedError: It cannot be raised here, or a part did not come up.
+    """
+    _check(name, nodes, crds)
+    if reasons := missing():
+        raise BedError("no test bed on this machine: " + "; ".join(reasons))
+    programs = binaries.ensure(say, binaries.BED if nodes else binaries.CONTROL_PLANE)
+    with slots.locked(name):
+        bed = find(name)
+        if bed is not None and (len(bed.nodes), bed.crds) == (nodes, crds):
+            say(f"{name} is up already")
+            return bed
+        if teardown.exists(name):
+            say(f"{name}: taking down what is there")
+            teardown.clear(name)
+        try:
+            return _raise(name, nodes, crds, programs, say)
+        except BaseException:
+            if not keep:
+                teardown.clear(name)
+            raise
+
+
+def _check(name: str, nodes: int, which: str) -> None:
+    check_name(name)
+    if nodes not in (0, NODES):
+        raise BedError(f"a bed has {NODES} nodes, or 0 for a control plane alone, not {nodes}")
+    if which not in crds.SETS:
+        raise BedError(f"there is no set of definitions {which!r}; there are {', '.join(crds.SETS)}")
+
+
+def _raise(name: str, nodes: int, which: str, programs: binaries.Binaries, say: Say) -> Bed:
+    began = time.monotonic()
+
+    def tell(what: str) -> None:
+        say(f"{time.monotonic() - began:5.1f} s  {what}")
+
+    bed = slots.take(name, nodes, which)
+    slots.record(bed, ready=False)
+    certs.write(bed)
+    network.raise_room(bed)
+    control.start_api(bed, programs)
+    tell(f"the API server is ready (slot {bed.slot}, {bed.api})")
+    control.start_rest(bed, programs)
+    crds.install(bed, programs.kubectl, tell)
+    control.wait_bootstrapped(bed)
+    slots.record(bed, ready=True)
+    tell(f"{name} is up" + ("" if nodes else ": a control plane alone"))
+    return bed
+
+
+def status(say: Say) -> None:
+    """Say which beds there are and how they are."""
+    names = teardown.everything()
+    if not names:
+        say("no bed is up")
+    for name in names:
+        record = slots.read(name)
+        if record is None:
+            say(f"{name}: remains of a bed; take it down")
+            continue
+        bed = bed_of(name, record.slot, record.nodes, record.crds)
+        wrong = ailing(bed) if record.ready else ["was not raised to the end"]
+        say(f"{name}: {'; '.join(wrong) or 'up'}, {record.nodes} nodes, definitions {record.crds}, {bed.api}")
+        say(f"    export KUBECONFIG={bed.kubeconfig}")

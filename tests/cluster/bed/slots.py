@@ -1,0 +1,136 @@
+"""Which bed has which slot, one worker per bed at a time, and what is recorded of a bed.
+
+A lock is held by an open file: a process that is killed lets go of it. A slot is held by a file with the bed's name in
+it: that stays until `down`, because the bed's bridge and networks stay, too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.bed import names, network
+from tests.cluster.bed.names import RUN, SLOTS, Bed, BedError, bed_of
+
+
+@dataclass(frozen=True)
+class Record:
+    """What bed.json says: with it `down` and `find` know a bed that another process raised."""
+
+    slot: int
+    nodes: int
+    crds: str
+    ready: bool
+    """Whether `up` came to its end."""
+
+
+@contextmanager
+def locked(what: str, patience_s: float = 30) -> Iterator[None]:
+    """Hold a lock of this machine by name.
+
+    Raises:
+        BedError: Another process has held it for all of *patience_s*.
+    """
+    path = RUN / f".{what}.lock"
+    deadline = time.monotonic() + patience_s
+    while True:
+        RUN.mkdir(parents=True, exist_ok=True, mode=0o755)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:  # the last one to leave has just removed the folder
+            continue
+        with suppress(BlockingIOError, FileNotFoundError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A lock on a file that its last holder has unlinked meanwhile excludes nobody: take the new one.
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                break
+        os.close(descriptor)
+        if time.monotonic() > deadline:
+            raise BedError(f"another process has been at work on {what!r} for {patience_s:.0f} s")
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+        with suppress(OSError):  # not empty while there are beds
+            RUN.rmdir()
+
+
+def take(name: str, nodes: int, crds: str) -> Bed:
+    """Give the bed a free slot, or the one that it has.
+
+    Raises:
+        BedError: All slots are taken, or their networks are in use on this machine.
+    """
+    with locked("slots-"):
+        owners = {slot: owner(slot) for slot in SLOTS}
+        for slot, held_by in owners.items():
+            if held_by == name:
+                return bed_of(name, slot, nodes, crds)
+        routes = network.foreign_networks()
+        devices = {link["ifname"] for link in network.links()}
+        for slot in (slot for slot, held_by in owners.items() if held_by is None):
+            bed = bed_of(name, slot, nodes, crds)
+            if not network.overlaps(bed, routes) and not devices & set(names.bridges(slot)):
+                _file(slot).write_text(name, encoding="ascii")
+                return bed
+    taken = ", ".join(sorted({held_by for held_by in owners.values() if held_by}))
+    raise BedError(f"no slot is free for another bed; there are {taken or 'none, but their networks are in use here'}")
+
+
+def owner(slot: int) -> str | None:
+    """The name of the bed that has the slot."""
+    try:
+        return _file(slot).read_text(encoding="ascii") or None
+    except OSError:
+        return None
+
+
+def of(name: str) -> list[int]:
+    """The slots that a bed has or, by its record, had."""
+    record = read(name)
+    held = {slot for slot in SLOTS if owner(slot) == name}
+    return sorted(held | ({record.slot} if record and owner(record.slot) in (None, name) else set()))
+
+
+def give_back(name: str) -> None:
+    """Free the bed's slot: the last step of `down`, so that until then a second `down` finds its way."""
+    with locked("slots-"):
+        for slot in SLOTS:
+            # an empty file is what a kill -9 between making and writing it leaves; nobody else is at it now
+            if _file(slot).exists() and owner(slot) in (name, None):
+                _file(slot).unlink()
+
+
+def record(bed: Bed, *, ready: bool) -> None:
+    """Write bed.json."""
+    bed.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    values = {"slot": bed.slot, "nodes": len(bed.nodes), "crds": bed.crds, "ready": ready}
+    temporary = bed.state / "bed.json.new"
+    temporary.write_text(json.dumps(values), encoding="utf-8")
+    temporary.rename(bed.state / "bed.json")
+
+
+def read(name: str) -> Record | None:
+    """What bed.json says; None where there is none that can be read."""
+    try:
+        return Record(**json.loads((RUN / name / "bed.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def known() -> list[str]:
+    """The names of all beds with a state folder or a slot."""
+    folders = {path.name for path in RUN.iterdir() if path.is_dir()} if RUN.is_dir() else set()
+    return sorted(folders | {name for slot in SLOTS if (name := owner(slot))})
+
+
+def _file(slot: int) -> Path:
+    return RUN / f"slot-{slot}"
