@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from config.emit import accounts, namespaces, networkpolicy, quota, rbac, workers
 from config.emit.common import Emitter, Manifest
 from config.models import World
 from config.names import FIELD_MANAGER, keys
 from config.order import key
 
-EMITTERS: tuple[Emitter, ...] = ()
+EMITTERS: tuple[Emitter, ...] = (
+    workers.emit,
+    namespaces.emit,
+    networkpolicy.emit,
+    quota.emit,
+    accounts.emit,
+    rbac.emit,
+)
 
 
 def compile_world(world: World) -> tuple[Manifest, ...]:

@@ -16,6 +16,7 @@ _EXAMPLES = """examples:
 
 def _parser() -> argparse.ArgumentParser:
     from config import cli as config_cli
+    from config import cli_cluster
 
     parser = argparse.ArgumentParser(
         prog="tenanthub", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -32,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--note", default="tenanthub token", help="shown on the account's token page")
     add.set_defaults(run=_token)
     config_cli.add_commands(commands, extra_check=_kind_check)
+    cli_cluster.add_commands(commands, extra_check=_kind_check)
     return parser
 
 

@@ -1,0 +1,64 @@
+"""The commands that make Kubernetes objects of a world: tenanthub render. hub/cli.py adds them to its own.
+
+Exit codes of render: 0 rendered, 1 the world is wrong or not fit for a cluster, 2 the command itself was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from config import render
+from config.check.cluster import doubts, ready_for_cluster
+from config.compile import compile_world
+from config.errors import WorldError, in_order
+from config.load import ExtraCheck, load_sources
+from config.models import World
+
+_RENDER = """\
+examples:
+  tenanthub render /etc/tenanthub                      every object of every tenant, in the order of applying
+  tenanthub render . | kubectl diff --server-side -f - what the API server would say
+"""
+
+
+def add_commands(subparsers: Any, extra_check: ExtraCheck | None = None) -> None:
+    """Register the commands; each sets `run`, a callable from the Namespace to the exit code."""
+    summary = "print the Kubernetes objects of a declared world as YAML"
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "render",
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=_RENDER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="folder with site.yaml, profiles/ and tenants/")
+    parser.set_defaults(run=lambda arguments: _render(arguments.directory, extra_check))
+
+
+def _render(directory: Path, extra_check: ExtraCheck | None) -> int:
+    try:
+        world = load_for_cluster(directory, extra_check)
+    except WorldError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 1
+    manifests = compile_world(world)
+    try:
+        render.write(manifests, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head`: the reader has seen enough; Python would complain again when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def load_for_cluster(directory: Path, extra_check: ExtraCheck | None = None) -> World:
+    """The world of *directory*, fit for a cluster; doubts go to stderr. WorldError with every problem otherwise."""
+    world, sources = load_sources(directory, extra_check)
+    if problems := ready_for_cluster(world, sources):
+        raise WorldError(problems)
+    for doubt in in_order(doubts(world, sources)):
+        print(f"warning: {doubt}", file=sys.stderr)
+    return world

@@ -1,0 +1,135 @@
+"""The wall around a tenant where the site has no Cilium: one NetworkPolicy for all Pods of its namespace.
+
+Both directions are closed but for what the policy names; members cannot write NetworkPolicies, so nothing opens it.
+
+in   the tenant's own Pods, the hub's and the declared ingress controllers' namespaces, the tenant's own networks
+     (externalTrafficPolicy: Local keeps a client's address) and the nodes (externalTrafficPolicy: Cluster, probes)
+out  the tenant's own Pods, the hub's namespace, the cluster's DNS, the tenant's own networks, and the world except
+     Pods, Services and nodes (their ports: node ports, kubelets, the API server), link-local and metadata addresses,
+     and every declared network of any tenant (the own ones come back by a rule of their own, so that one list serves
+     all tenants and is worked out once)
+
+Kubernetes leaves open whether addresses are compared before or after a Service's is rewritten ("Network Policies",
+behavior of ipBlock selectors); Services and Pods are both in the list, so that either reading holds. A wall is as good
+as its list: config.check.cluster refuses a site that does not declare its Pods, Services and nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from typing import Any
+
+from config.emit.common import Manifest, metadata
+from config.models import Tenant, World
+from config.names import keys, namespace
+
+NAME = "tenanthub-wall"
+
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""Kubernetes itself sets it on each namespace to its name, and nobody can change it."""
+DNS_NAMESPACE, DNS_POD = "kube-system", {"k8s-app": "kube-dns"}
+"""Where every distribution runs the cluster's DNS (Kubernetes, "Debugging DNS Resolution")."""
+
+METADATA = tuple(
+    map(
+        ip_network,
+        (
+            "169.254.0.0/16",  # link-local: the metadata address of AWS, GCP, Azure and OpenStack is 169.254.169.254
+            "fe80::/10",  # the same for IPv6; OpenStack: fe80::a9fe:a9fe
+            "fd00:ec2::254/128",  # AWS, "Instance metadata", IPv6 endpoint
+            "fd20:ce::254/128",  # GCP, "About VM metadata", IPv6 endpoint
+        ),
+    )
+)
+"""Never reached from a tenant's Pod: what answers there hands out the node's credentials."""
+
+_EVERYWHERE = tuple(map(ip_network, ("0.0.0.0/0", "::/0")))
+
+IPNetwork = IPv4Network | IPv6Network
+Peer = dict[str, Any]
+
+
+def emit(world: World) -> Iterator[Manifest]:
+    """A NetworkPolicy a tenant; none where Cilium holds the wall."""
+    if world.site.addons.cilium:
+        return
+    cluster = world.site.cluster
+    inner = collapsed((*cluster.pods, *cluster.services, *cluster.nodes, *METADATA))
+    subnets = (subnet for tenant in world.tenants.values() for network in tenant.networks for subnet in network.subnets)
+    every = _blocks(_EVERYWHERE, collapsed((*inner, *subnets)))
+    for tenant in world.tenants.values():
+        yield {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata(world.site, NAME, tenant=tenant, namespace=namespace(tenant)),
+            "spec": {
+                "podSelector": {},
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": [{"from": _ingress(world, tenant, inner)}],
+                "egress": [
+                    {"to": _egress(world, tenant, inner, every)},
+                    {"to": [_dns()], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
+                ],
+            },
+        }
+
+
+def _ingress(world: World, tenant: Tenant, inner: list[IPNetwork]) -> list[Peer]:
+    cluster = world.site.cluster
+    return [
+        _own(world, tenant),
+        _named(cluster.hub_namespace),
+        *(_named(name) for name in cluster.ingress_namespaces if name != cluster.hub_namespace),
+        *_blocks(_subnets(tenant), inner),
+        *_blocks(collapsed(cluster.nodes), []),
+    ]
+
+
+def _egress(world: World, tenant: Tenant, inner: list[IPNetwork], every: list[Peer]) -> list[Peer]:
+    hub = world.site.cluster.hub_namespace
+    return [_own(world, tenant), _named(hub), *_blocks(_subnets(tenant), inner), *every]
+
+
+def _subnets(tenant: Tenant) -> list[IPNetwork]:
+    return collapsed(subnet for network in tenant.networks for subnet in network.subnets)
+
+
+def _own(world: World, tenant: Tenant) -> Peer:
+    return {"namespaceSelector": {"matchLabels": {keys(world.site).tenant: tenant.name}}}
+
+
+def _named(name: str) -> Peer:
+    return {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: name}}}
+
+
+def _dns() -> Peer:
+    return {**_named(DNS_NAMESPACE), "podSelector": {"matchLabels": DNS_POD}}
+
+
+def _blocks(allowed: Iterable[IPNetwork], walls: list[IPNetwork]) -> list[Peer]:
+    """ipBlocks of *allowed* without *walls*; what lies wholly behind a wall is left out.
+
+    Both are free of overlaps in themselves. Kubernetes wants each `except` to lie strictly inside its `cidr`.
+    """
+    found = []
+    for cidr in allowed:
+        same = [wall for wall in walls if wall.version == cidr.version]
+        if any(_inside(cidr, wall) for wall in same):
+            continue
+        behind = [str(wall) for wall in same if _inside(wall, cidr)]
+        found.append({"ipBlock": {"cidr": str(cidr), **({"except": behind} if behind else {})}})
+    return found
+
+
+def _inside(small: IPNetwork, large: IPNetwork) -> bool:
+    """Whether the whole of *small* lies in *large*; both of one version."""
+    return small.prefixlen >= large.prefixlen and small.network_address in large
+
+
+def collapsed(networks: Iterable[IPNetwork]) -> list[IPNetwork]:
+    """The same addresses as the fewest networks, IPv4 first, each version in order."""
+    every = list(networks)
+    four = collapse_addresses(one for one in every if isinstance(one, IPv4Network))
+    six = collapse_addresses(one for one in every if isinstance(one, IPv6Network))
+    return [*four, *six]
