@@ -4,10 +4,10 @@ A Pod with the label egress-policy=<network> (Kyoto paper, table 2) leaves the c
 address of each family; without it, from its node as ever. Read in egressgateway's source, 0.6.0 and 0.6.9
 (pkg/egressgateway/egress_gateway_webhook.go, pkg/controller/webhook/validate.go, pkg/utils/ip/ip.go):
 
-- A policy's gateway and address never change (config.order: immutable). A gateway's pool may grow, but no address in use
-  leaves it, and it gains no family. The address in use is the pool's default one, so that a change of the default tells
-  that gateway and policy have to be made anew: policy deleted, gateway deleted, gateway made, policy made. The deletes
-  are done when the controller has noted them, a moment later; until then the webhook refuses what is to be made.
+- A policy's gateway and address never change (config.order: immutable). A gateway's pool may grow, but no address in
+  use leaves it, and it gains no family. The address in use is the pool's default one, so that a change of the default
+  tells that gateway and policy have to be made anew: policy deleted, gateway deleted, gateway made, policy made. The
+  deletes are done when the controller has noted them, a moment later; until then the webhook refuses what comes next.
 - Without a default address the webhook draws one by lot; with two, a policy may use them only together.
 - Where a pool has both families they must be equal in number: the first addresses of each, as many as the shorter has.
 - Every address of every pool is held in memory one by one, and all pools are gone through at each change: a /64 would
@@ -43,11 +43,9 @@ def emit(world: World) -> Iterator[Manifest]:
         return
     for tenant in world.tenants.values():
         for network in _with_egress(tenant):
-            pools = _pools(network)
-            yield _object(world.site, tenant, network, "EgressGateway", _gateway(world.site, tenant, network, pools))
-            yield _object(
-                world.site, tenant, network, "EgressClusterPolicy", _policy(world.site, tenant, network, pools)
-            )
+            site, pools = world.site, _pools(network)
+            yield _object(site, tenant, network, "EgressGateway", _gateway(site, tenant, network, pools))
+            yield _object(site, tenant, network, "EgressClusterPolicy", _policy(site, tenant, network, pools))
 
 
 def _with_egress(tenant: Tenant) -> list[Network]:

@@ -2,9 +2,9 @@
 
 Read in MetalLB's source, 0.14.9 and 0.16.1 alike (internal/allocator/allocator.go, internal/config/config.go):
 
-- `serviceAllocation.namespaces` and the namespaces that match any of `namespaceSelectors` are united. Where the union is
-  empty any namespace may ask for the pool by name or address (isPoolCompatibleWithService), so the tenant's namespace is
-  written out: a name counts before the namespace exists and after its label is gone.
+- `serviceAllocation.namespaces` and the namespaces that match any of `namespaceSelectors` are united. Where the union
+  is empty any namespace may ask for the pool by name or address (isPoolCompatibleWithService), so the tenant's
+  namespace is written out: a name counts before the namespace exists and after its label is gone.
 - A Service that asks for nothing gets an address from the pools of its namespace, those with the lowest `priority`
   first, 0 last. The tenant's networks are numbered as declared, so the first one is the default here too. What is full
   or has not the Service's families is passed over, and at last come the site's pools without serviceAllocation.
