@@ -1,0 +1,209 @@
+"""Which Service has which LoadBalancer address, and which node really answers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from config.models import Network, Tenant, World
+from config.names import namespace, network_object
+from config.status.addresses import JSON_LARGEST, Ranges, size
+from config.status.live import Announcement, Event, Live, Pod, Service
+from config.status.model import Announcer, Findings, LoadBalancer, ServiceUse, ServiceWaiting
+
+STATUSES = ("metallb.io/v1beta1", "servicel2statuses")
+_ANNOUNCED = "nodeAssigned"
+"""The speaker's event as it begins to announce (MetalLB, speaker/main.go)."""
+_TROUBLE = ("announceFailed", "AllocationFailed", "LoadBalancerFailed", "nolbIPsIPFamily", "noclusterIPsIPFamily")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is there of Services, indexed once for all tenants."""
+
+    ranges: Ranges
+    services: Mapping[str, tuple[Service, ...]]
+    """By namespace."""
+    holders: Mapping[tuple[str, str], tuple[tuple[Service, str], ...]]
+    """(tenant, network) -> Services with an address of it, whoever they belong to, and the address."""
+    announcements: Mapping[tuple[str, str], tuple[Announcement, ...]]
+    """(namespace, Service) -> newest first."""
+    events: Mapping[tuple[str, str], tuple[Event, ...]]
+    """(namespace, Service) -> newest first."""
+
+    @classmethod
+    def of(cls, world: World, live: Live) -> Traffic:
+        """One pass over each list."""
+        ranges = Ranges(world)
+        services: dict[str, list[Service]] = {}
+        holders: dict[tuple[str, str], list[tuple[Service, str]]] = {}
+        for service in live.services:
+            services.setdefault(service.namespace, []).append(service)
+            for address in service.addresses:
+                if place := ranges.of(address):
+                    holders.setdefault((place.tenant, place.network), []).append((service, address))
+        announcements: dict[tuple[str, str], list[Announcement]] = {}
+        for item in sorted(live.announcements, key=lambda item: item.since, reverse=True):
+            announcements.setdefault((item.namespace, item.service), []).append(item)
+        events: dict[tuple[str, str], list[Event]] = {}
+        for event in sorted(live.events, key=lambda event: event.last, reverse=True):
+            events.setdefault((event.namespace, event.name), []).append(event)
+        return cls(ranges, _frozen(services), _frozen(holders), _frozen(announcements), _frozen(events))
+
+
+def loadbalancer(
+    tenant: Tenant, network: Network, live: Live, pods: tuple[Pod, ...], traffic: Traffic, found: Findings
+) -> LoadBalancer:
+    """The pool of *network*, who holds its addresses, and who answers for them."""
+    held = traffic.holders.get((tenant.name, network.name), ())
+    for service, address in held:
+        if service.namespace != namespace(tenant):
+            found.alarm(f"{address} of {network.name} is held by Service {service.namespace}/{service.name}")
+    by_service: dict[tuple[str, str], list[str]] = {}
+    owners = {(service.namespace, service.name): service for service, _ in held}
+    for service, address in held:
+        by_service.setdefault((service.namespace, service.name), []).append(address)
+    uses = tuple(
+        _use(network, owners[name], tuple(addresses), live, pods, traffic, found)
+        for name, addresses in sorted(by_service.items())
+    )
+    total, used = size(network.loadbalancer), len({address for _, address in held})
+    return LoadBalancer(
+        pool=network_object(tenant, network.name),
+        addresses=tuple(map(str, network.loadbalancer)),
+        total=min(total, JSON_LARGEST),
+        used=used,
+        free=min(total - used, JSON_LARGEST),
+        services=uses,
+    )
+
+
+def waiting(
+    world: World, tenant: Tenant, traffic: Traffic, found: Findings
+) -> tuple[ServiceWaiting, ...]:  # fmt: skip
+    """The tenant's Services without an address; an address of the tenant's Service that is not its own is an alarm."""
+    rows = []
+    for service in traffic.services.get(namespace(tenant), ()):
+        name = f"{service.namespace}/{service.name}"
+        for address in service.addresses:
+            place = traffic.ranges.of(address)
+            if place is None:
+                found.alarm(f"Service {name} has {address}, which is not among the tenant's addresses")
+        if service.addresses:
+            continue
+        why = _why_waiting(world, service, traffic)
+        rows.append(ServiceWaiting(name, service.wanted, why))
+        found.wrong(f"Service {name} has no address: {why}")
+    return tuple(rows)
+
+
+def _use(
+    network: Network,
+    service: Service,
+    addresses: tuple[str, ...],
+    live: Live,
+    pods: tuple[Pod, ...],
+    traffic: Traffic,
+    found: Findings,
+) -> ServiceUse:
+    name = f"{service.namespace}/{service.name}"
+    announcers = _announcers(service, live, traffic)
+    current = [item for item in announcers if item.current]
+    for item in current:
+        if network.gateway_nodes and item.node not in network.gateway_nodes:
+            found.alarm(f"{name} is announced by {item.node}, which is no gateway node of {network.name}")
+    why = "" if current else _why_silent(network, service, announcers, live, pods, traffic)
+    if why:
+        own_doing = why.startswith(_OWN)
+        (found.note if own_doing else found.wrong)(f"nobody announces {', '.join(addresses)} of {name}: {why}")
+    return ServiceUse(name, addresses, announcers, why)
+
+
+def _announcers(service: Service, live: Live, traffic: Traffic) -> tuple[Announcer, ...]:
+    """Who says that it announces, the one to believe first.
+
+    A speaker takes its ServiceL2Status away as it loses a Service, but one that died with its node cannot, and its
+    word stays until its Pod is deleted. So: no node that is not ready; and of several the newest, for a successor
+    writes its own after.
+    """
+    said = traffic.announcements.get((service.namespace, service.name), ())
+    alive = next((item for item in said if item.node in live.nodes and live.nodes[item.node].ready), None)
+    told = [Announcer(item.node, item.interfaces, item.since, item is alive) for item in said]
+    if not said and STATUSES not in live.served:  # MetalLB before 0.14.6 tells by events alone
+        events = traffic.events.get((service.namespace, service.name), ())
+        word = next((event for event in events if event.reason == _ANNOUNCED), None)
+        if word is not None and (node := _quoted(word.message)):
+            ready = node in live.nodes and live.nodes[node].ready
+            told = [Announcer(node, (), word.last, ready)]
+    return tuple(sorted(told, key=lambda item: not item.current))
+
+
+_OWN = "the Service's own Pods: "
+
+
+def _why_silent(
+    network: Network,
+    service: Service,
+    announcers: tuple[Announcer, ...],
+    live: Live,
+    pods: tuple[Pod, ...],
+    traffic: Traffic,
+) -> str:
+    behind = [
+        pod
+        for pod in pods
+        if pod.ready
+        and pod.namespace == service.namespace
+        and all(pod.labels.get(key) == value for key, value in service.selector.items())
+    ]
+    if service.selector and not behind:
+        return f"{_OWN}none is ready, and without one MetalLB does not announce"
+    ready = [name for name in network.gateway_nodes if name in live.nodes and live.nodes[name].ready]
+    if network.gateway_nodes and not ready:
+        return f"none of its gateway nodes is ready ({', '.join(network.gateway_nodes)})"
+    if service.selector and service.local and not {pod.node for pod in behind} & set(ready):
+        return f"{_OWN}none is on a gateway node, as externalTrafficPolicy: Local asks"
+    if announcers:
+        return f"{announcers[0].node} said so last, and it is not ready; no other node has taken over yet"
+    if trouble := _trouble(traffic.events.get((service.namespace, service.name), ())):
+        return trouble
+    if "servicel2statuses" in live.unread:
+        return f"its announcements cannot be read: {live.unread['servicel2statuses']}"
+    if STATUSES not in live.served:
+        return "this MetalLB keeps no ServiceL2Status and no event names a node: ask the speakers' logs"
+    return "no speaker says that it does: do MetalLB's speakers run on the gateway nodes?"
+
+
+def _why_waiting(world: World, service: Service, traffic: Traffic) -> str:
+    if trouble := _trouble(traffic.events.get((service.namespace, service.name), ())):
+        return trouble
+    if not world.site.addons.metallb:
+        return "site.yaml names no MetalLB, so nothing gives out addresses"
+    if service.load_balancer_class:
+        return f"it asks for the class {service.load_balancer_class}"
+    return "no event about it: does MetalLB's controller run?"
+
+
+def _trouble(events: Iterable[Event]) -> str:
+    """The newest complaint, as long as nothing good came after it."""
+    for event in events:
+        if event.type == "Warning" or event.reason in _TROUBLE:
+            return f"{event.reason}: {event.message}"
+        if event.reason in ("IPAllocated", _ANNOUNCED):
+            return ""
+    return ""
+
+
+def _quoted(message: str) -> str:
+    """node-1 from `announcing from node "node-1" with protocol "layer2"`."""
+    parts = message.split('"')
+    return parts[1] if len(parts) > 2 else ""
+
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def _frozen(lists: dict[_K, list[_V]]) -> dict[_K, tuple[_V, ...]]:
+    return {key: tuple(items) for key, items in lists.items()}
