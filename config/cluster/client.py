@@ -72,7 +72,7 @@ class Cluster:
         try:
             _find(settings, kubeconfig, context)
         except (kubernetes_config.ConfigException, OSError) as error:
-            said = " ".join(str(error).split())
+            said = " ".join(str(error).split()).rstrip(".")
             raise ClusterError(f"no cluster to talk to: {said}; give --kubeconfig FILE or set KUBECONFIG") from None
         settings.connection_pool_maxsize = 32
         settings.retries = False
@@ -227,8 +227,8 @@ def _plain(error: HTTPError) -> str:
     reason = getattr(error, "reason", None) or error
     for kind, words in (
         (NameResolutionError, "its name is not known"),
-        (ConnectTimeoutError, f"no answer within {_CONNECT:.0f} s"),
         (NewConnectionError, str(reason).rpartition("] ")[2].lower() or "connection refused"),
+        (ConnectTimeoutError, f"no answer within {_CONNECT:.0f} s"),
         (ReadTimeoutError, f"no byte for {_READ:.0f} s"),
         (ProtocolError, "it closed the connection"),
     ):
