@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from tests.cluster.bed import binaries, certs, control, crds, network, processes, slots, teardown
+from tests.cluster.bed import binaries, certs, cgroups, control, crds, network, node, processes, slots, teardown
 from tests.cluster.bed.missing import missing
-from tests.cluster.bed.names import NODES, Bed, BedError, bed_of, check_name
+from tests.cluster.bed.names import NODES, Bed, BedError, Node, bed_of, check_name
 
 Say = Callable[[str], None]
 
@@ -77,15 +78,29 @@ def _raise(name: str, nodes: int, which: str, programs: binaries.Binaries, say: 
     bed = slots.take(name, nodes, which)
     slots.record(bed, ready=False)
     certs.write(bed)
+    cgroups.make(bed)
     network.raise_room(bed)
     control.start_api(bed, programs)
     tell(f"the API server is ready (slot {bed.slot}, {bed.api})")
     control.start_rest(bed, programs)
-    crds.install(bed, programs.kubectl, tell)
+    with ThreadPoolExecutor(max_workers=len(bed.nodes) + 1) as pool:
+        jobs = [pool.submit(_raise_node, bed, each, programs) for each in bed.nodes]
+        jobs.append(pool.submit(crds.install, bed, programs.kubectl, tell))
+        for job in jobs:
+            job.result()
+    if bed.nodes:
+        node.wait_ready(bed)
+        tell("every node is Ready")
     control.wait_bootstrapped(bed)
     slots.record(bed, ready=True)
     tell(f"{name} is up" + ("" if nodes else ": a control plane alone"))
     return bed
+
+
+def _raise_node(bed: Bed, which: Node, programs: binaries.Binaries) -> None:
+    network.raise_node(bed, which)
+    node.register(bed, which)
+    node.start(bed, which, programs)
 
 
 def status(say: Say) -> None:
