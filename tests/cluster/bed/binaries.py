@@ -18,6 +18,7 @@ KUBE_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 CONTROL_PLANE = ("debian", "kubernetes")  # what a bed without nodes needs
 BED = (*CONTROL_PLANE, "images", "coredns", "metallb")
 ALL = (*BED, "helm")
+METALLB_FILES = ("config/crd/bases", "config/manifests/metallb-native.yaml")  # of its sources, beside the programs
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Binaries:
     metallb_controller: Path
     metallb_speaker: Path
     metallb_crds: Path  # folder of MetalLB's own definitions, the same release as the two programs
+    metallb_manifest: Path  # how MetalLB itself says it is to be deployed, without FRR
     coredns: Path
     registry: Path  # docker-registry
     helm: Path
@@ -84,6 +86,7 @@ def ensure(say: Say = print, only: Collection[str] = ALL) -> Binaries:
         metallb_controller=metallb / "controller",
         metallb_speaker=metallb / "speaker",
         metallb_crds=metallb / "crds",
+        metallb_manifest=metallb / "metallb-native.yaml",
         coredns=folders["coredns"] / "coredns",
         registry=program("docker-registry"),
         helm=folders["helm"] / "helm",
@@ -110,7 +113,12 @@ def artefacts() -> list[Artefact]:
         Artefact("images", cache.key_of(both), _make_images),
         Artefact("kubernetes", gobuild.key(gobuild.KUBE), _make_kubernetes, gobuild.KUBE.about),
         Artefact("coredns", gobuild.key(gobuild.COREDNS), partial(_make, gobuild.COREDNS), gobuild.COREDNS.about),
-        Artefact("metallb", gobuild.key(gobuild.METALLB), _make_metallb, gobuild.METALLB.about),
+        Artefact(
+            "metallb",
+            cache.key_of([gobuild.key(gobuild.METALLB), *METALLB_FILES]),
+            _make_metallb,
+            gobuild.METALLB.about,
+        ),
         Artefact("helm", gobuild.key(gobuild.HELM), partial(_make, gobuild.HELM), gobuild.HELM.about),
     ]
 
@@ -132,10 +140,13 @@ def _make_kubernetes(folder: Path, lock: int) -> None:
 def _make_metallb(folder: Path, lock: int) -> None:
     _make(gobuild.METALLB, folder, lock)
     log = cache.root() / "metallb.log"
-    source = gobuild.source_of(gobuild.METALLB, "go.universe.tf/metallb", lock, log) / "config/crd/bases"
-    (folder / "crds").mkdir()
-    for file in sorted(source.glob("*.yaml")):
-        shutil.copyfile(file, folder / "crds" / file.name)  # not its mode: Go's module cache is read-only
+    source = gobuild.source_of(gobuild.METALLB, "go.universe.tf/metallb", lock, log)
+    for wanted in METALLB_FILES:
+        found = source / wanted
+        for file in sorted(found.glob("*.yaml")) if found.is_dir() else [found]:
+            target = folder / ("crds" if found.is_dir() else ".") / file.name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, target)  # not its mode: Go's module cache is read-only
 
 
 def _make_images(folder: Path, lock: int) -> None:
