@@ -11,9 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from config import render
 from config.check.cluster import doubts, ready_for_cluster
-from config.compile import compile_world
 from config.errors import WorldError, in_order
 from config.load import ExtraCheck, load_sources
 from config.models import World
@@ -40,6 +38,9 @@ def add_commands(subparsers: Any, extra_check: ExtraCheck | None = None) -> None
 
 
 def _render(directory: Path, extra_check: ExtraCheck | None) -> int:
+    from config import render  # here, because every command of tenanthub imports this file
+    from config.compile import compile_world
+
     try:
         world = load_for_cluster(directory, extra_check)
     except WorldError as error:

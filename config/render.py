@@ -35,7 +35,8 @@ def _text(dumper: Any, value: str) -> Any:
     if "\n" in value:
         return dumper.represent_scalar(_TEXT, value, style="|")
     plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-    return dumper.represent_scalar(_TEXT, value, style=None if plain else '"')
+    quoted = "'" if '"' in value else '"'
+    return dumper.represent_scalar(_TEXT, value, style=None if plain else quoted)
 
 
 _Dumper.add_representer(str, _text)

@@ -146,18 +146,17 @@ def _meant(tenant: Tenant) -> set[str]:
 def _nobody_serves(world: World, sources: Sources) -> Iterator[Problem]:
     """One line a missing add-on, not one a tenant."""
     for addon, field, what, happens in (
-        ("metallb", "loadbalancer", "LoadBalancer", "nobody announces them"),
-        ("egressgateway", "egress", "egress", "traffic leaves from the nodes' own addresses"),
+        ("metallb", "loadbalancer", "LoadBalancer", "nothing announces what is declared"),
+        ("egressgateway", "egress", "egress", "nothing leaves from what is declared"),
     ):
         declared = dict.fromkeys(tenant.name for tenant, _, network in networks(world) if getattr(network, field))
         if declared and not getattr(world.site.addons, addon):
-            said = f"{_some(list(declared))} declare {what} addresses, but {happens} without {addon}"
+            said = f"without {addon} {happens}: the {what} addresses of {_some(list(declared))}"
             yield sources.problem("site", "", ("addons", addon), said, f"write {addon}: true where the cluster has it")
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return f"{len(names)} tenants ({shown}{', …' if len(names) > 3 else ''})"
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _interfaces(world: World, sources: Sources) -> Iterator[Problem]:

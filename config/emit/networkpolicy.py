@@ -4,7 +4,7 @@ Both directions are closed but for what the policy names; members cannot write N
 
 in   the tenant's own Pods, the hub's and the declared ingress controllers' namespaces, the tenant's own networks
      (externalTrafficPolicy: Local keeps a client's address) and the nodes (externalTrafficPolicy: Cluster, probes)
-out  the tenant's own Pods, the hub's namespace, the cluster's DNS, the tenant's own networks, and the world except
+out  the tenant's own Pods, the same namespaces, the cluster's DNS, the tenant's own networks, and the world except
      Pods, Services and nodes (their ports: node ports, kubelets, the API server), link-local and metadata addresses,
      and every declared network of any tenant (the own ones come back by a rule of their own, so that one list serves
      all tenants and is worked out once)
@@ -76,27 +76,23 @@ def emit(world: World) -> Iterator[Manifest]:
 
 
 def _ingress(world: World, tenant: Tenant, inner: list[IPNetwork]) -> list[Peer]:
-    cluster = world.site.cluster
-    return [
-        _own(world, tenant),
-        _named(cluster.hub_namespace),
-        *(_named(name) for name in cluster.ingress_namespaces if name != cluster.hub_namespace),
-        *_blocks(_subnets(tenant), inner),
-        *_blocks(collapsed(cluster.nodes), []),
-    ]
+    nodes = _blocks(collapsed(world.site.cluster.nodes), [])
+    return [*_inside_cluster(world, tenant), *_blocks(_subnets(tenant), inner), *nodes]
 
 
 def _egress(world: World, tenant: Tenant, inner: list[IPNetwork], every: list[Peer]) -> list[Peer]:
-    hub = world.site.cluster.hub_namespace
-    return [_own(world, tenant), _named(hub), *_blocks(_subnets(tenant), inner), *every]
+    return [*_inside_cluster(world, tenant), *_blocks(_subnets(tenant), inner), *every]
+
+
+def _inside_cluster(world: World, tenant: Tenant) -> list[Peer]:
+    """Pods that the tenant's may talk to, both ways: its own, the hub's, the ingress controllers'."""
+    cluster = world.site.cluster
+    own = {"namespaceSelector": {"matchLabels": {keys(world.site).tenant: tenant.name}}}
+    return [own, *map(_named, dict.fromkeys((cluster.hub_namespace, *cluster.ingress_namespaces)))]
 
 
 def _subnets(tenant: Tenant) -> list[IPNetwork]:
     return collapsed(subnet for network in tenant.networks for subnet in network.subnets)
-
-
-def _own(world: World, tenant: Tenant) -> Peer:
-    return {"namespaceSelector": {"matchLabels": {keys(world.site).tenant: tenant.name}}}
 
 
 def _named(name: str) -> Peer:
