@@ -13,6 +13,7 @@ from tests.cluster.bed.certs import private_file
 from tests.cluster.bed.names import Bed, BedError, Node
 
 SCRIPT = Path(__file__).with_name("node.sh")
+CNI_PLUGIN = "ptp-at-once"
 SOCKET = "/run/containerd/containerd.sock"
 
 
@@ -135,6 +136,7 @@ def _write_settings(bed: Bed, node: Node, programs: Binaries) -> None:
     private_file(folder / "kube-proxy.yaml", json.dumps(_kube_proxy_settings(bed, node, folder), indent=1))
     private_file(folder / "containerd.toml", _containerd_settings(folder, programs))
     private_file(folder / "cni" / "10-bed.conflist", json.dumps(_cni_settings(node), indent=1))
+    private_file(folder / "cni-bin" / CNI_PLUGIN, _CNI_SCRIPT.format(programs.cni_dir)).chmod(0o700)
     # No name server of the machine's: what a bed's pods can look up is the cluster's own.
     private_file(folder / "resolv.conf", f"nameserver {bed.dns}\n")
     if bed.registry:
@@ -218,7 +220,7 @@ BinaryName = "{programs.runc}"
 SystemdCgroup = false
 
 [{runtime}.cni]
-bin_dirs = ["{programs.cni_dir}"]
+bin_dirs = ["{programs.cni_dir}", "{folder / "cni-bin"}"]
 conf_dir = "{folder / "cni"}"
 
 [{image}]
@@ -230,15 +232,28 @@ config_path = "{folder / "registries"}"
 """
 
 
+# A new address of IPv6 is first looked for on the link (duplicate address detection): 2 s for which a pod waits. Nobody
+# else is on a pod's link, so it is switched off in its network namespace before ptp makes the link.
+_CNI_SCRIPT = """\
+#!/bin/sh
+[ "$CNI_COMMAND" != ADD ] || nsenter "--net=$CNI_NETNS" sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
+exec "{}/ptp"
+"""
+
+
 def _cni_settings(node: Node) -> dict[str, Any]:
     # Point to point, without a bridge: all a pod sends passes the node's routing, so that Services and filters see it
     # also between two pods of one node, whatever the host's settings for bridges are.
-    ranges = [[{"subnet": str(network)}] for network in node.pods]
+    ipam = {
+        "type": "host-local",
+        "ranges": [[{"subnet": str(network)}] for network in node.pods],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+    }
     return {
         "cniVersion": "1.0.0",
         "name": "bed",
         "plugins": [
-            {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": {"type": "host-local", "ranges": ranges}},
+            {"type": CNI_PLUGIN, "ipMasq": False, "mtu": 1500, "ipam": ipam},
             {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True},
         ],
     }
