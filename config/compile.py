@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.emit import accounts, namespaces, networkpolicy, quota, rbac, workers
+from config.emit import (
+    accounts,
+    admission,
+    capsule,
+    cilium,
+    egress,
+    metallb,
+    namespaces,
+    networkpolicy,
+    quota,
+    rbac,
+    workers,
+)
 from config.emit.common import Emitter, Manifest
 from config.models import World
 from config.names import FIELD_MANAGER, keys
 from config.order import key
 
 EMITTERS: tuple[Emitter, ...] = (
+    admission.emit,
     workers.emit,
+    capsule.emit,
     namespaces.emit,
+    cilium.emit,
     networkpolicy.emit,
     quota.emit,
     accounts.emit,
+    metallb.emit,
+    egress.emit,
     rbac.emit,
 )
+"""One a concern; each yields nothing where the site has not what it is for."""
 
 
 def compile_world(world: World) -> tuple[Manifest, ...]:
