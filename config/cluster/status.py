@@ -19,13 +19,15 @@ from config.names import FIELD_MANAGER, keys, namespace
 from config.order import KINDS, Key, Kind, key, kind_of
 from config.status import live
 from config.status.addons import KINDS_OF, READ_ONLY
+from config.status.drift import suspect
 from config.status.report import to_try
 from config.status.walls import Probe, probes
 
 AT_ONCE = 8
 """Requests under way at the same time: enough to hide the way there and back, and no load on the API server."""
 LOOKED_UP = 50
-"""Declared objects that no list held are asked for one by one up to this number: they may lack our label."""
+"""Declared objects that no list held are asked for one by one up to this number: they may lack our label. Of those that
+may have drifted as many are tried with a dry run; what is beyond is compared without the API server's defaults."""
 _ENDED = "status.phase!=Succeeded,status.phase!=Failed"
 _T = TypeVar("_T")
 
@@ -63,6 +65,7 @@ def read(cluster: Cluster, world: World, wanted: Sequence[Manifest], only: str |
         objects = {place: manifest for found in lists for place, manifest in found().items()}
         objects |= _looked_up(cluster, wanted, objects, unread, later, only, keys(world.site).tenant)
         tested = to_try(world, only, (place[2] for place in objects if KINDS[place[0]].kind == "Namespace"))
+        previews = _previews(cluster, wanted, objects, later)
         answers = [later(partial(_try, cluster, probe)) for probe in (probes(world, tested) if tested else ())]
         rooms = {namespace(tenant) for tenant in world.tenants}
         return live.Live(
@@ -77,6 +80,7 @@ def read(cluster: Cluster, world: World, wanted: Sequence[Manifest], only: str |
             events=tuple(events()),
             tunnels=dict(tunnels()),
             served=frozenset(item for found in served for item in found()),
+            previews=previews,
             answers=tuple(answer() for answer in answers),
             tested=tested.name if tested else "",
             unread=dict(sorted(unread.items())),  # last: all lists are there by now
@@ -147,6 +151,33 @@ def _looked_up(
         path = kind.path(manifest["metadata"]["name"], manifest["metadata"].get("namespace"))
         asked[key(manifest)] = later(partial(_get, cluster, path))
     return {place: found for place, answer in asked.items() if (found := answer()) is not None}
+
+
+def _previews(
+    cluster: Cluster,
+    wanted: Sequence[Manifest],
+    objects: Mapping[Key, Manifest],
+    later: Callable[[Callable[[], Manifest | None]], Callable[[], Manifest | None]],
+) -> dict[Key, Manifest]:
+    """What the API server would make of the objects that may have drifted: it alone knows its defaults."""
+    asked: dict[Key, Callable[[], Manifest | None]] = {}
+    for manifest in wanted:
+        live_object = objects.get(key(manifest))
+        if live_object is None or kind_of(manifest).borrowed or not suspect(manifest, live_object):
+            continue
+        if len(asked) == LOOKED_UP:
+            break
+        asked[key(manifest)] = later(partial(_preview, cluster, manifest))
+    return {place: found for place, answer in asked.items() if (found := answer()) is not None}
+
+
+def _preview(cluster: Cluster, manifest: Manifest) -> Manifest | None:
+    path = kind_of(manifest).path(manifest["metadata"]["name"], manifest["metadata"].get("namespace"))
+    try:
+        found: Manifest = cluster.apply(path, manifest, force=True, dry_run=True)
+    except ApiError:  # no right to write, or an immutable field: then the comparison goes without
+        return None
+    return found
 
 
 def _get(cluster: Cluster, path: str) -> Manifest | None:

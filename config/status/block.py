@@ -10,6 +10,8 @@ from config.status.paint import WIDTH, Paint, count, wrap
 _SHOWN = 10
 """Lines of one sort, at most."""
 _MANY = 10**6
+_MAIN = ("pods", "requests.cpu", "requests.memory", "limits.memory", "services.loadbalancers")
+"""Resources of the quota that people meet; of the others only those in use are shown."""
 
 
 def block(tenant: Tenant, paint: Paint) -> Iterator[str]:
@@ -77,7 +79,10 @@ def _worker(node: WorkerNode, paint: Paint) -> str:
 
 
 def _quota(tenant: Tenant) -> Iterator[str]:
-    words = [f"{use.resource} {use.used}/{use.hard}{' FULL' if use.full else ''}" for use in tenant.quota]
+    shown = [use for use in tenant.quota if use.resource in _MAIN or use.used != "0"]
+    shown.sort(key=lambda use: (_MAIN.index(use.resource) if use.resource in _MAIN else len(_MAIN), use.resource))
+    words = [f"{use.resource} {use.used}/{use.hard}{' FULL' if use.full else ''}" for use in shown]
+    words += [f"nothing of {len(tenant.quota) - len(shown)} more"] if len(shown) < len(tenant.quota) else []
     lines = wrap(";  ".join(words) if words else "none counted", " " * 12)
     lines[0] = f"  quota     {lines[0].lstrip()}"
     yield from lines
@@ -94,7 +99,7 @@ def _network(network: Network, paint: Paint) -> Iterator[str]:
     for gateway in network.gateways:
         good = gateway.exists and gateway.ready and not gateway.lacks
         state = "not in the cluster" if not gateway.exists else "ready" if gateway.ready else "NOT READY"
-        lacks = f", lacks {', '.join(gateway.lacks)}" if gateway.lacks else ""
+        lacks = f", lacks {', '.join(gateway.lacks)}" if gateway.exists and gateway.lacks else ""
         yield from _marked(paint.mark(good), f"gateway node {gateway.name}: {state}{lacks}", 4)
     if network.loadbalancer:
         yield from _pool(network.loadbalancer, paint)

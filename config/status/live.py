@@ -125,6 +125,8 @@ class Live:
     """(apiVersion, plural) of the add-ons' kinds that the API server knows."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """What could not be read (plural of the kind) and why; the report says so instead of guessing."""
+    previews: Mapping[Key, Manifest] = field(default_factory=dict)
+    """What the API server says that an object which may have drifted would become."""
     answers: tuple[Answer, ...] = ()
     tested: str = ""
     """The tenant in whose namespace the answers were given."""

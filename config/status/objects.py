@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from config.emit.common import Manifest
 from config.names import FIELD_MANAGER, Keys
 from config.order import Key, key, kind_of
+from config.status.drift import differing
+from config.status.live import Live
 from config.status.model import Drift, Finding, Findings, Objects
 
-Differing = Callable[[Manifest, Manifest], tuple[str, ...]]
-"""(declared, live) -> the paths of the fields that differ."""
 _SHOWN = 3
 
 
@@ -33,31 +33,29 @@ def by_tenant(manifests: Iterable[Manifest], names: Keys) -> dict[str, dict[Key,
 
 def compare(
     wanted: Mapping[Key, Manifest],
-    live: Mapping[Key, Manifest],
     surplus: Iterable[Manifest],
-    differing: Differing,
-    unread: Mapping[str, str],
+    seen: Live,
 ) -> tuple[Objects, list[Finding]]:
-    """*wanted* against *live* (all objects that were read); *surplus*: ours, and wanted no more.
+    """*wanted* against all objects that were *seen*; *surplus*: ours, and wanted no more.
 
-    A kind that could not be read (*unread*, by plural) is neither there nor missing, and one note says so.
+    A kind that could not be read is neither there nor missing, and one note says so.
     """
     drifted, missing, unknown, same = [], [], set(), 0
     for place, manifest in sorted(wanted.items()):
-        found = live.get(place)
+        found = seen.objects.get(place)
         if found is None:
             plural = kind_of(manifest).plural
-            if plural in unread:
+            if plural in seen.unread:
                 unknown.add(plural)
             else:
                 missing.append(called(manifest))
             continue
-        if fields := differing(manifest, found):
+        if fields := differing(manifest, found, seen.previews.get(place)):
             drifted.append(Drift(called(manifest), fields))
         else:
             same += 1
     told = Objects(len(wanted), same, tuple(drifted), tuple(missing), tuple(sorted(map(called, surplus))))
-    return told, _judge(told, {plural: unread[plural] for plural in sorted(unknown)})
+    return told, _judge(told, {plural: seen.unread[plural] for plural in sorted(unknown)})
 
 
 def is_ours(manifest: Manifest, names: Keys) -> bool:

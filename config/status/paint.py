@@ -51,8 +51,9 @@ class Paint:
 
 
 def wrap(text: str, indent: str, width: int = WIDTH) -> list[str]:
-    """*text* in lines of at most *width*, each after *indent*; words longer than a line are cut."""
-    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent) or [indent]
+    """*text* in lines of at most *width*, each after *indent*; names are not broken at their hyphens."""
+    found = textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return found or [indent]
 
 
 def cut(text: str, width: int) -> str:

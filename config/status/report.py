@@ -11,7 +11,6 @@ from config.models import World
 from config.names import Keys, keys, namespace
 from config.status import walls as wall_checks
 from config.status.addons import addons, unread
-from config.status.drift import differing
 from config.status.egress import unknown_labels
 from config.status.index import Index
 from config.status.live import Live
@@ -29,9 +28,7 @@ def report(world: World, wanted: Iterable[Manifest], live: Live, only: str | Non
     index = Index.of(world, wanted, live)
     shown = [world.tenants[only]] if only else list(world.tenants.values())
     known, found = addons(world, live)
-    shared, more = compare(
-        index.wanted.get("", {}), live.objects, () if only else index.orphans(world), differing, live.unread
-    )
+    shared, more = compare(index.wanted.get("", {}), () if only else index.orphans(world), live)
     tested = world.tenants.get(live.tested)
     place = index.namespaces.get(namespace(tested)) if tested else None
     tried = wall_checks.judge(tested, place, live.answers)
@@ -61,9 +58,7 @@ def _tenant(world: World, tenant: Declared, live: Live, index: Index) -> Tenant:
     room, names = namespace(tenant), keys(world.site)
     pods = index.pods.get(room, ())
     phase, found = _phase(room, index.objects.get(("Namespace", "", room)), live)
-    objects, more = compare(
-        index.wanted.get(tenant.name, {}), live.objects, index.surplus.get(tenant.name, ()), differing, live.unread
-    )
+    objects, more = compare(index.wanted.get(tenant.name, {}), index.surplus.get(tenant.name, ()), live)
     working, at_work = workers(world, tenant, live, pods, index.dedication)
     uses, full = quotas(index.quotas.get(room, ()))
     told = [

@@ -22,7 +22,12 @@ def as_text(report: Report, paint: Paint, *, table: bool) -> str:
     else:
         for tenant in report.tenants:
             lines += block(tenant, paint)
-    lines += ["", *_walls(report.walls, paint), *_addons(report.addons, paint), *_shared(report.shared, paint)]
+    lines += [
+        "",
+        *_walls(report.walls, paint, short=table),
+        *_addons(report.addons, paint),
+        *_shared(report.shared, paint),
+    ]
     for finding in report.findings:
         if finding.level is not Level.NOTE or finding.concern != "walls":  # unknown walls stand above already
             lines += paint.finding(finding.level, finding.text)
@@ -85,11 +90,11 @@ def _below(tenants: Iterable[Tenant], paint: Paint) -> Iterator[str]:
         yield f"  and {len(rows) - _SHOWN} more: tenanthub status DIR TENANT shows those of one tenant"
 
 
-def _walls(walls: Walls, paint: Paint) -> Iterator[str]:
-    where = f"tried in {walls.namespace} with dry runs" if walls.namespace else "not tried"
+def _walls(walls: Walls, paint: Paint, *, short: bool) -> Iterator[str]:
+    where = f"{count(len(walls.checks), 'dry run')} in {walls.namespace}" if walls.namespace else "not tried"
     word = {State.UP: "up", State.DOWN: paint.paint("alarm", "DOWN"), State.UNKNOWN: "unknown"}[walls.state]
     yield f"walls     {paint.state(walls.state)} {word} ({where})"
-    for check in walls.checks:
+    for check in () if short and walls.state is State.UP else walls.checks:
         first, *rest = wrap(f"{check.name}: {check.text}", " " * 12)
         yield f"{' ' * 10}{paint.state(check.state)} {first.lstrip()}"
         yield from rest

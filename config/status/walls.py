@@ -16,11 +16,12 @@ from config.emit.common import Manifest
 from config.emit.namespaces import DEFAULT_TOLERATIONS, NODE_SELECTOR
 from config.models import Tenant, World
 from config.names import keys, namespace
+from config.status.addresses import within
 from config.status.live import Answer
 from config.status.model import Finding, Findings, State, Wall, Walls
 
-FOREIGN_ADDRESS = "203.0.113.254"
-"""TEST-NET-3 (RFC 5737): no tenant's."""
+FOREIGN_ADDRESSES = ("203.0.113.254", "198.51.100.254", "192.0.2.254")
+"""Networks for documentation (RFC 5737): nobody's, unless a site tries something out with one of them."""
 _WALLS = ("ValidatingAdmissionPolicy", "violates PodSecurity")
 """Words of a refusal by a wall; anything else (rights, quota, an add-on's webhook) says nothing about the wall."""
 
@@ -52,8 +53,13 @@ def probes(world: World, tenant: Tenant) -> tuple[Probe, ...]:
         pod("host network", {"hostNetwork": True}),
         pod("egress label", labels={names.egress_policy: "tenanthub-none"}),
         service("NodePort", "NodePort"),
-        service("address", "LoadBalancer", {"metallb.io/loadBalancerIPs": FOREIGN_ADDRESS}),
+        service("address", "LoadBalancer", {"metallb.io/loadBalancerIPs": _foreign(tenant)}),
     )
+
+
+def _foreign(tenant: Tenant) -> str:
+    own = [item for network in tenant.networks for item in network.loadbalancer]
+    return next((address for address in FOREIGN_ADDRESSES if not within(address, own)), FOREIGN_ADDRESSES[0])
 
 
 _REFUSED: Mapping[str, str] = {
