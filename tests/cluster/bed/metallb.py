@@ -81,6 +81,8 @@ def _fit(pod: Object, programs: Mapping[str, Path]) -> None:
         deploy.mounted(pod, container, programs[container["name"]])
         container["readinessProbe"].update(initialDelaySeconds=0, periodSeconds=1)
         container["livenessProbe"].update(initialDelaySeconds=30)
+        if "runAsUser" not in pod.get("securityContext", {}):
+            container["securityContext"]["runAsUser"] = 0  # MetalLB's image, in whose place ours is, has root as user
         container["resources"] = {"requests": {"cpu": "20m", "memory": "64Mi"}}
         if container["name"] == "controller":
             container["args"] += ["--webhook-mode=disabled", "--disable-cert-rotation"]
