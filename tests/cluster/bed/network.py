@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.bed import processes
+from tests.cluster.bed.locks import locked
 from tests.cluster.bed.names import Bed, Node
 
 NETNS = Path("/run/netns")
@@ -34,7 +35,8 @@ def raise_room(bed: Bed) -> None:
 def raise_node(bed: Bed, node: Node) -> None:
     """A node's network namespace, on the bridge, and every route to its pods and the others'."""
     outer, inner = f"th{bed.slot}{node.name}", "eth0"
-    processes.run(bed.name, ["ip", "netns", "add", node.netns])
+    with locked("netns-"):  # `down` of another bed may be about to remove an empty /run/netns
+        processes.run(bed.name, ["ip", "netns", "add", node.netns])
     _ip(
         bed,
         "",

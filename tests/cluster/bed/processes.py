@@ -19,6 +19,7 @@ from tests.cluster.bed.names import MARK, Bed, BedError
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL_S = 0.05
 
+_given_up: set[str] = set()
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Those this very process started: it has to collect them when they end, else they stay as zombies."""
 
@@ -26,6 +27,19 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 def environment(bed: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a process of the bed gets: nothing of the caller's, so that no proxy setting or token slips in."""
     return {"PATH": PATH, "HOME": "/nonexistent", MARK: bed, **(more or {})}
+
+
+def give_up(bed: str, whether: bool = True) -> None:
+    """From now on (or no longer) refuse to run, start and wait for anything of that bed in this very process.
+
+    An `up` that fails has threads at work on other parts; they end at their next step, before clearing begins.
+    """
+    (_given_up.add if whether else _given_up.discard)(bed)
+
+
+def _refuse_given_up(bed: str) -> None:
+    if bed in _given_up:
+        raise BedError(f"{bed} has been given up")
 
 
 def run(bed: str, argv: Sequence[str], *, given: str | None = None, check: bool = True, timeout_s: float = 60) -> str:
@@ -41,6 +55,7 @@ def run(bed: str, argv: Sequence[str], *, given: str | None = None, check: bool 
     Raises:
         BedError: It failed; with its first line of complaint.
     """
+    _refuse_given_up(bed)
     try:
         done = subprocess.run(
             list(argv), input=given or "", capture_output=True, text=True, env=environment(bed), timeout=timeout_s
@@ -77,6 +92,7 @@ def start(
     Returns:
         Its process number as the host sees it (with *inside*: of the nsenter that waits for it).
     """
+    _refuse_given_up(bed.name)
     if (old := pid_of(bed, name)) is not None:
         return old
     if inside is not None:
@@ -175,6 +191,7 @@ def wait(
     deadline = time.monotonic() + patience_s
     last = ""
     while True:
+        _refuse_given_up(bed.name)
         try:
             if probe():
                 return

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 
-from tests.cluster.bed import binaries, certs, cgroups, control, crds, network, node, processes, slots, teardown
+from tests.cluster.bed import (
+    binaries,
+    certs,
+    cgroups,
+    control,
+    coredns,
+    crds,
+    lab,
+    metallb,
+    network,
+    node,
+    processes,
+    registry,
+    slots,
+    teardown,
+)
+from tests.cluster.bed.locks import locked
 from tests.cluster.bed.missing import missing
-from tests.cluster.bed.names import NODES, Bed, BedError, Node, bed_of, check_name
+from tests.cluster.bed.names import NODES, Bed, BedError, bed_of, check_name
 
 Say = Callable[[str], None]
 
@@ -45,7 +62,7 @@ def up(name: str = "bed", nodes: int = NODES, crds: str = "current", say: Say = 
     if reasons := missing():
         raise BedError("no test bed on this machine: " + "; ".join(reasons))
     programs = binaries.ensure(say, binaries.BED if nodes else binaries.CONTROL_PLANE)
-    with slots.locked(name):
+    with locked(name):
         bed = find(name)
         if bed is not None and (len(bed.nodes), bed.crds) == (nodes, crds):
             say(f"{name} is up already")
@@ -59,6 +76,8 @@ def up(name: str = "bed", nodes: int = NODES, crds: str = "current", say: Say = 
             if not keep:
                 teardown.clear(name)
             raise
+        finally:
+            processes.give_up(name, False)
 
 
 def _check(name: str, nodes: int, which: str) -> None:
@@ -83,24 +102,52 @@ def _raise(name: str, nodes: int, which: str, programs: binaries.Binaries, say: 
     control.start_api(bed, programs)
     tell(f"the API server is ready (slot {bed.slot}, {bed.api})")
     control.start_rest(bed, programs)
-    with ThreadPoolExecutor(max_workers=len(bed.nodes) + 1) as pool:
-        jobs = [pool.submit(_raise_node, bed, each, programs) for each in bed.nodes]
-        jobs.append(pool.submit(crds.install, bed, programs.kubectl, tell))
-        for job in jobs:
-            job.result()
-    if bed.nodes:
-        node.wait_ready(bed)
-        tell("every node is Ready")
+    for each in bed.nodes:
+        network.raise_node(bed, each)
+        node.register(bed, each)
+    _together(bed, _jobs(bed, programs, tell))
     control.wait_bootstrapped(bed)
     slots.record(bed, ready=True)
     tell(f"{name} is up" + ("" if nodes else ": a control plane alone"))
     return bed
 
 
-def _raise_node(bed: Bed, which: Node, programs: binaries.Binaries) -> None:
-    network.raise_node(bed, which)
-    node.register(bed, which)
-    node.start(bed, which, programs)
+def _jobs(bed: Bed, programs: binaries.Binaries, tell: Say) -> list[Callable[[], None]]:
+    """What comes up side by side once the API server is ready and the nodes' networks are there."""
+
+    def nodes() -> None:
+        _together(bed, [partial(node.start, bed, each, programs) for each in bed.nodes])
+        node.wait_ready(bed)
+        tell("every node is Ready")
+
+    def definitions() -> None:
+        crds.install(bed, programs.kubectl, tell)
+        if bed.nodes and bed.crds != "none":
+            metallb.start(bed, programs)
+            tell("MetalLB is at work")
+
+    def names() -> None:
+        coredns.start(bed, programs)
+        tell("CoreDNS answers")
+
+    def rooms() -> None:
+        lab.start(bed)
+        registry.start(bed, programs)
+        tell(f"laboratories' networks and the registry {bed.registry} are there")
+
+    return [definitions, *((nodes, rooms, names) if bed.nodes else ())]
+
+
+def _together(bed: Bed, jobs: Sequence[Callable[[], None]]) -> None:
+    """Run jobs side by side; when one fails, or somebody interrupts, the others are given up at once."""
+    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+        try:
+            for job in as_completed([pool.submit(job) for job in jobs]):
+                job.result()
+        except BaseException:
+            # leaving the `with` waits for the threads, and nothing may be made any more once clearing begins
+            processes.give_up(bed.name)
+            raise
 
 
 def status(say: Say) -> None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.cluster.bed import cgroups, names, network, processes, slots
+from tests.cluster.bed.locks import locked
 from tests.cluster.bed.names import DATA, RUN, BedError, check_name, link_alias
 
 Say = Callable[[str], None]
@@ -29,7 +30,7 @@ def down(name: str, say: Say = print) -> None:
         BedError: Something cannot be removed, or another process is raising this very bed.
     """
     check_name(name)
-    with slots.locked(name):
+    with locked(name):
         there = exists(name)
         started = time.monotonic()
         clear(name)
@@ -134,9 +135,9 @@ def _unmount_below(folder: Path) -> None:
 
 def _drop_empty_netns_folder() -> None:
     """The first `ip netns add` of a machine makes /run/netns a mount; it goes with the last namespace."""
-    with slots.locked("netns-"):
+    with locked("netns-"):
         if network.NETNS.is_dir() and not any(network.NETNS.iterdir()):
-            processes.run("", ["umount", str(network.NETNS)], check=False)
+            _unmount_below(network.NETNS)
             with suppress(OSError):
                 network.NETNS.rmdir()
 
