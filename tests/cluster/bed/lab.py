@@ -16,6 +16,8 @@ from ipaddress import IPv4Address, IPv6Address
 from tests.cluster.bed import network, processes
 from tests.cluster.bed.names import Bed, BedError, Vlan
 
+Address = IPv4Address | IPv6Address | str
+
 
 def start(bed: Bed, _programs: object = None) -> None:
     """Make each VLAN's bridge and join its nodes, whose network namespaces are there already.
@@ -87,7 +89,11 @@ class Instrument:
             env=processes.environment(self.bed.name),
         )
 
-    def neighbour(self, address: IPv4Address | IPv6Address) -> str | None:
+    def look_for(self, address: Address) -> None:
+        """Take an address for one of its own network, and so ask for it there, though it is from another range."""
+        processes.run(self.bed.name, ["ip", "-netns", self.netns, "route", "replace", str(address), "dev", "eth0"])
+
+    def neighbour(self, address: Address) -> str | None:
         """The hardware address that it has learnt for an address of its network: who answers for it there."""
         text = processes.run(self.bed.name, ["ip", "-netns", self.netns, "-json", "neigh", "show", "to", str(address)])
         return next((entry["lladdr"] for entry in json.loads(text or "[]") if "lladdr" in entry), None)
