@@ -51,42 +51,38 @@ _OWN: tuple[tuple[str, tuple[str, ...]], ...] = (
 """API group and resources that people of a tenant make, change and delete."""
 
 
+def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> dict[str, Any]:
+    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
+
+
+MEMBER_RULES = [
+    *(_rule(group, resources, _WORK) for group, resources in _OWN),
+    _rule("", ("pods/log",), ("get",)),
+    _rule("", ("pods/attach", "pods/exec", "pods/portforward"), _STREAM),
+    _rule("apps", ("deployments/scale",), ("get", "patch", "update")),
+    _rule("", ("endpoints", "events", "limitranges", "persistentvolumeclaims", "resourcequotas"), _READ),
+    _rule("apps", ("replicasets",), _READ),
+    _rule("discovery.k8s.io", ("endpointslices",), _READ),
+    _rule("events.k8s.io", ("events",), _READ),
+    _rule("metrics.k8s.io", ("pods",), ("get", "list")),
+]
+ADMIN_RULES = [
+    *(_rule(group, resources, ("deletecollection",)) for group, resources in _OWN),
+    _rule("", ("serviceaccounts",), _READ),
+    _rule("networking.k8s.io", ("networkpolicies",), _READ),
+    _rule(_API, ("rolebindings", "roles"), _READ),
+]
+
+
 def emit(world: World) -> Iterator[Manifest]:
     """Two Roles and two RoleBindings a tenant."""
     for tenant in world.tenants.values():
         for name, rules, group in (
-            (MEMBER, _member_rules(), member_group(tenant)),
-            (ADMIN, _admin_rules(), admin_group(tenant)),
+            (MEMBER, MEMBER_RULES, member_group(tenant)),
+            (ADMIN, ADMIN_RULES, admin_group(tenant)),
         ):
             yield _role(world, tenant, name, rules)
             yield _binding(world, tenant, name, group)
-
-
-def _member_rules() -> list[Manifest]:
-    return [
-        *(_rule(group, resources, _WORK) for group, resources in _OWN),
-        _rule("", ("pods/log",), ("get",)),
-        _rule("", ("pods/attach", "pods/exec", "pods/portforward"), _STREAM),
-        _rule("apps", ("deployments/scale",), ("get", "patch", "update")),
-        _rule("", ("endpoints", "events", "limitranges", "persistentvolumeclaims", "resourcequotas"), _READ),
-        _rule("apps", ("replicasets",), _READ),
-        _rule("discovery.k8s.io", ("endpointslices",), _READ),
-        _rule("events.k8s.io", ("events",), _READ),
-        _rule("metrics.k8s.io", ("pods",), ("get", "list")),
-    ]
-
-
-def _admin_rules() -> list[Manifest]:
-    return [
-        *(_rule(group, resources, ("deletecollection",)) for group, resources in _OWN),
-        _rule("", ("serviceaccounts",), _READ),
-        _rule("networking.k8s.io", ("networkpolicies",), _READ),
-        _rule(_API, ("rolebindings", "roles"), _READ),
-    ]
-
-
-def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> dict[str, Any]:
-    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
 
 
 def _role(world: World, tenant: Tenant, name: str, rules: list[Manifest]) -> Manifest:
