@@ -69,9 +69,19 @@ clean: ## Remove .venv, node_modules, build and caches; what the hub keeps in it
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Kubernetes
-.PHONY: cluster-up cluster-down
-cluster-up cluster-down: ## Start or stop a real Kubernetes for the tests
-	@echo "make $@: comes with the Kubernetes tier: not in this version" >&2; exit 2
+BED := exec $(BIN)/python -m tests.cluster.bed
+.PHONY: cluster-up cluster-down cluster-build
+cluster-up: ## Raise a real Kubernetes on this machine for the tests (Debian, root): make cluster-up ARGS="--nodes 0"
+	@$(SETUP_DEV)
+	@$(BED) up $(ARGS)
+
+cluster-down: ## Take it down, whatever state it is in; nothing is left behind: make cluster-down ARGS=--all
+	@$(SETUP_DEV)
+	@$(BED) down $(ARGS)
+
+cluster-build: ## Only build its programs into the cache outside the clone (about 15 minutes, once)
+	@$(SETUP_DEV)
+	@$(BED) build
 
 .PHONY: help
 help: ## Show this list

@@ -12,6 +12,12 @@ from tests.tiers import TIERS, required, tier_of
 _missing = pytest.StashKey[list[str]]()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register each tier's marker."""
+    for tier, what in TIERS.items():
+        config.addinivalue_line("markers", f"{tier}: {what}")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each test gets its tier as a marker (`-m browser`); the quick tiers run first."""

@@ -1,8 +1,9 @@
 """The tiers of the tests, and what to do when this machine cannot carry one.
 
-A test belongs to the tier that its folder names (tests/images, tests/embedded, tests/browser); others are unit tests.
-A test that lacks something (a program, a browser) says so with `need` and is skipped with that reason. When its tier,
-or the part itself, is named in TENANTHUB_REQUIRE (comma separated), it fails instead; CI names all it means to carry.
+A test belongs to the tier that its folder names (tests/images, tests/embedded, tests/browser, tests/cluster); others
+are unit tests. A test that lacks something (a program, a browser) says so with `need` and is skipped with that reason.
+When its tier, or the part itself, is named in TENANTHUB_REQUIRE (comma separated), it fails instead; CI names all it
+means to carry.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ TIERS: Mapping[str, str] = {
     "images": "the programs of images/, as processes",
     "embedded": "the whole embedded hub on real processes",
     "browser": "the pages in a real Chromium",
+    "cluster": "a real Kubernetes on this machine",
 }
 
 

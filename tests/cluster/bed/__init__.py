@@ -2,7 +2,7 @@
 
 from tests.cluster.bed.missing import missing
 from tests.cluster.bed.names import Bed, BedError, Node, Vlan
-from tests.cluster.bed.rise import find, up
+from tests.cluster.bed.rise import find, reap, up
 from tests.cluster.bed.teardown import down
 
-__all__ = ["Bed", "BedError", "Node", "Vlan", "down", "find", "missing", "up"]
+__all__ = ["Bed", "BedError", "Node", "Vlan", "down", "find", "missing", "reap", "up"]

@@ -150,6 +150,7 @@ def _controller_manager(bed: Bed, programs: Programs) -> list[str]:
         f"--bind-address={bed.loopback}",
         f"--secure-port={MANAGER_PORT}",
         f"--cert-dir={bed.state / 'kube-controller-manager'}",
+        f"--flex-volume-plugin-dir={bed.state / 'kube-controller-manager' / 'flex'}",  # else made below /usr/libexec
         "--leader-elect=false",
         "--use-service-account-credentials",
         f"--service-account-private-key-file={pki / 'service-accounts.key'}",

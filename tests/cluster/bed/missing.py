@@ -7,9 +7,10 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from tests.cluster.bed.names import BedError
 from tests.cluster.bed.processes import PATH
 
 TOOLS = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux", "mount": "mount"}
@@ -52,7 +53,21 @@ def missing(built: bool | None = None) -> list[str]:
         for tool, package in TOOLS.items()
         if not shutil.which(tool, path=PATH)
     ]
-    return found or [*_kernel(), *_room(), *_to_build(_in_cache() if built is None else built)]
+    return found or [*_kernel(), *_room(), *_to_build(not unbuilt() if built is None else built)]
+
+
+def unbuilt(parts: Collection[str] | None = None) -> list[str]:
+    """One line if some of these parts of the build cache (None: all of a bed's) are not there yet; else empty."""
+    from tests.cluster.bed import binaries, cache
+
+    wanted = binaries.BED if parts is None else parts
+    try:
+        lacking = [
+            each.name for each in binaries.artefacts() if each.name in wanted and not cache.folder_of(each).exists()
+        ]
+    except (RuntimeError, OSError, BedError) as error:
+        return [f"the build cache cannot be asked: {error}"]
+    return [f"not built yet: {', '.join(lacking)} (make cluster-build; about 15 minutes)"] if lacking else []
 
 
 def _kernel(run: Callable[[Sequence[str]], int] | None = None) -> list[str]:
@@ -101,13 +116,3 @@ def _to_build(built: bool) -> list[str]:
             "this is not Debian with apt, which etcd and containerd are fetched from; they are not in the cache yet"
         )
     return found
-
-
-def _in_cache() -> bool:
-    """Whether everything has been built: then neither Go nor Debian's archive is asked."""
-    from tests.cluster.bed import binaries, cache
-
-    try:
-        return all((cache.root() / each.name / each.key).exists() for each in binaries.artefacts())
-    except (RuntimeError, OSError):
-        return False

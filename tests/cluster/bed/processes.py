@@ -119,7 +119,7 @@ def start(
     _children[child.pid] = child
     # A kill -9 before the next line leaves a process without a record: down finds it by its environment.
     record = bed.state / "pids" / f"{name}.new"
-    record.write_text(f"{child.pid} {started(child.pid)}\n", encoding="ascii")
+    record.write_text(identity(child.pid), encoding="ascii")
     record.rename(bed.state / "pids" / name)
     return child.pid
 
@@ -127,10 +127,16 @@ def start(
 def pid_of(bed: Bed, name: str) -> int | None:
     """Process number of a running process of the bed; None when it does not run."""
     try:
-        number, when = (bed.state / "pids" / name).read_text(encoding="ascii").split()
-    except (OSError, ValueError):
+        text = (bed.state / "pids" / name).read_text(encoding="ascii")
+        number = int(text.split()[0])
+    except (OSError, ValueError, IndexError):
         return None
-    return int(number) if started(int(number)) == when else None
+    return number if text == identity(number) else None
+
+
+def identity(pid: int) -> str:
+    """Number and start of a process: what no later process with the same number has. No start: it has ended."""
+    return f"{pid} {started(pid)}"
 
 
 def names(bed: Bed) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -45,7 +46,15 @@ def ailing(bed: Bed) -> list[str]:
     return ended or ([] if control.healthy(bed) else ["the API server does not answer"])
 
 
-def up(name: str = "bed", nodes: int = NODES, crds: str = "current", say: Say = print, *, keep: bool = False) -> Bed:
+def up(
+    name: str = "bed",
+    nodes: int = NODES,
+    crds: str = "current",
+    say: Say = print,
+    *,
+    keep: bool = False,
+    own: bool = False,
+) -> Bed:
     """Raise a bed, or say that it is up. A broken one, or one of another make, is taken down first.
 
     Args:
@@ -53,6 +62,7 @@ def up(name: str = "bed", nodes: int = NODES, crds: str = "current", say: Say = 
         nodes: 3, or 0 for a control plane alone.
         crds: The add-ons' definitions: `current`, `paper` or `none`.
         say: Takes the lines that tell how far it is.
+        own: It is for this very process: once that has ended, `reap` may take the bed down.
         keep: Leave a bed that could not be raised as it is, to look at; otherwise it is taken down.
 
     Raises:
@@ -71,7 +81,7 @@ def up(name: str = "bed", nodes: int = NODES, crds: str = "current", say: Say = 
             say(f"{name}: taking down what is there")
             teardown.clear(name)
         try:
-            return _raise(name, nodes, crds, programs, say)
+            return _raise(name, nodes, crds, programs, say, processes.identity(os.getpid()) if own else "")
         except BaseException:
             if not keep:
                 teardown.clear(name)
@@ -88,14 +98,14 @@ def _check(name: str, nodes: int, which: str) -> None:
         raise BedError(f"there is no set of definitions {which!r}; there are {', '.join(crds.SETS)}")
 
 
-def _raise(name: str, nodes: int, which: str, programs: binaries.Binaries, say: Say) -> Bed:
+def _raise(name: str, nodes: int, which: str, programs: binaries.Binaries, say: Say, owner: str) -> Bed:
     began = time.monotonic()
 
     def tell(what: str) -> None:
         say(f"{time.monotonic() - began:5.1f} s  {what}")
 
     bed = slots.take(name, nodes, which)
-    slots.record(bed, ready=False)
+    slots.record(bed, ready=False, owner=owner)
     certs.write(bed)
     cgroups.make(bed)
     network.raise_room(bed)
@@ -107,7 +117,7 @@ def _raise(name: str, nodes: int, which: str, programs: binaries.Binaries, say: 
         node.register(bed, each)
     _together(bed, _jobs(bed, programs, tell))
     control.wait_bootstrapped(bed)
-    slots.record(bed, ready=True)
+    slots.record(bed, ready=True, owner=owner)
     tell(f"{name} is up" + ("" if nodes else ": a control plane alone"))
     return bed
 
@@ -148,6 +158,15 @@ def _together(bed: Bed, jobs: Sequence[Callable[[], None]]) -> None:
             # leaving the `with` waits for the threads, and nothing may be made any more once clearing begins
             processes.give_up(bed.name)
             raise
+
+
+def reap(say: Say = print) -> None:
+    """Take down the beds whose own process has ended without doing so: a test run that was killed."""
+    for name in teardown.everything():
+        record = slots.read(name)
+        if record and record.owner and record.owner != processes.identity(int(record.owner.split()[0])):
+            say(f"{name}: left by a process that has ended")
+            teardown.down(name, say)
 
 
 def status(say: Say) -> None:

@@ -23,6 +23,8 @@ class Record:
     crds: str
     ready: bool
     """Whether `up` came to its end."""
+    owner: str = ""
+    """Number and start of the process that it was raised for, as a test run's own; empty: for whoever wants it."""
 
 
 def take(name: str, nodes: int, crds: str) -> Bed:
@@ -71,10 +73,10 @@ def give_back(name: str) -> None:
                 _file(slot).unlink()
 
 
-def record(bed: Bed, *, ready: bool) -> None:
-    """Write bed.json."""
+def record(bed: Bed, *, ready: bool, owner: str = "") -> None:
+    """Write bed.json; *owner* as in Record."""
     bed.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    values = {"slot": bed.slot, "nodes": len(bed.nodes), "crds": bed.crds, "ready": ready}
+    values = {"slot": bed.slot, "nodes": len(bed.nodes), "crds": bed.crds, "ready": ready, "owner": owner}
     temporary = bed.state / "bed.json.new"
     temporary.write_text(json.dumps(values), encoding="utf-8")
     temporary.rename(bed.state / "bed.json")
