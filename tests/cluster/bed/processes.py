@@ -127,7 +127,7 @@ def start(
 def pid_of(bed: Bed, name: str) -> int | None:
     """Process number of a running process of the bed; None when it does not run."""
     try:
-        text = (bed.state / "pids" / name).read_text(encoding="ascii")
+        text = (bed.state / "pids" / name).read_text(encoding="ascii").strip()
         number = int(text.split()[0])
     except (OSError, ValueError, IndexError):
         return None

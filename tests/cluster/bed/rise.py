@@ -43,7 +43,7 @@ def find(name: str) -> Bed | None:
 def ailing(bed: Bed) -> list[str]:
     """What is wrong with a bed that has been raised: parts that have ended, or an API server that does not answer."""
     ended = [name for name in processes.names(bed) if processes.pid_of(bed, name) is None]
-    return ended or ([] if control.healthy(bed) else ["the API server does not answer"])
+    return [f"{name} has ended" for name in ended] or ([] if control.healthy(bed) else ["the API server does not answer"])
 
 
 def up(
