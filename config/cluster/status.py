@@ -58,6 +58,8 @@ def read(cluster: Cluster, world: World, wanted: Sequence[Manifest], only: str |
         )  # fmt: skip
         said = later(partial(_each, cluster, _path(READ_ONLY[0]), live.announcement, unread, READ_ONLY[0][1]))
         tunnels = later(partial(_each, cluster, _path(READ_ONLY[1]), live.tunnel, unread, READ_ONLY[1][1]))
+        metallb = f"/api/v1/namespaces/{world.site.cluster.metallb_namespace}/pods"
+        speakers = later(partial(_each, cluster, metallb, live.speaker, unread, "MetalLB's Pods"))
         versions = sorted({version for version, _ in _addon_kinds()})
         served = [later(partial(_served, cluster, version)) for version in versions]
         version = later(partial(cluster.request, "GET", "/version"))
@@ -78,6 +80,7 @@ def read(cluster: Cluster, world: World, wanted: Sequence[Manifest], only: str |
             services=tuple(services()),
             announcements=tuple(said()),
             events=tuple(events()),
+            speakers=dict(found for found in speakers() if found is not None) or None,
             tunnels=dict(tunnels()),
             served=frozenset(item for found in served for item in found()),
             previews=previews,

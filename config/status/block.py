@@ -134,7 +134,9 @@ def _egress(egress: Egress, paint: Paint) -> Iterator[str]:
         yield from _marked(paint.mark(True), f"{words}; {count(egress.pods, 'Pod')} with its label", 4)
     for node in egress.nodes:
         carries = f", carries {', '.join(node.addresses)}" if node.addresses else ""
-        yield from _marked(paint.mark(node.status == "Ready"), f"egress node {node.name}: {node.status}{carries}", 4)
+        good = node.status == "Ready" and node.node_ready
+        state = node.status if node.node_ready else f"NODE NOT READY (egressgateway says {node.status})"
+        yield from _marked(paint.mark(good), f"egress node {node.name}: {state}{carries}", 4)
 
 
 def _marked(mark: str, text: str, indent: int) -> Iterator[str]:

@@ -34,7 +34,7 @@ def egress(
     name, label = network_object(tenant, network.name), keys(world.site).egress_policy
     gateway = objects.get(("EgressGateway", "", name))
     policy = objects.get(("EgressClusterPolicy", "", name))
-    nodes = tuple(_node(item) for item in _status(gateway).get("nodeList") or ())
+    nodes = tuple(_node(live, item) for item in _status(gateway).get("nodeList") or ())
     given, place = _given(policy)
     why = _why(world, live, gateway, policy, nodes, given, place)
     users = sum(1 for pod in pods if pod.labels.get(label) == network.name)
@@ -42,7 +42,7 @@ def egress(
         leaving = f"; {users} Pod{'s' if users != 1 else ''} would leave by it" if users else ""
         say = found.wrong if world.site.addons.egressgateway else found.note
         say(f"egress of {network.name} does not work: {why}{leaving}")
-    _judge(network, live, nodes, given, place, found)
+    _judge(network, nodes, given, place, found)
     return Egress(
         gateway=name,
         addresses=tuple(map(str, network.egress)),
@@ -64,9 +64,14 @@ def unknown_labels(world: World, tenant: Tenant, pods: tuple[Pod, ...], found: F
             found.wrong(f"Pod {pod.namespace}/{pod.name} asks for the egress {pod.labels[label]!r}, which is not there")
 
 
-def _node(raw: Mapping[str, Any]) -> EgressNode:
+def _ready(live: Live, name: str) -> bool:
+    return name in live.nodes and live.nodes[name].ready
+
+
+def _node(live: Live, raw: Mapping[str, Any]) -> EgressNode:
     return EgressNode(
         name=raw.get("name") or "",
+        node_ready=_ready(live, raw.get("name") or ""),
         status=raw.get("status") or "Pending",
         addresses=tuple(
             eip[family] for eip in raw.get("eips") or () for family in ("ipv4", "ipv6") if eip.get(family)
@@ -107,12 +112,15 @@ def _why(
         return "no gateway node is ready: " + ", ".join(f"{node.name} is {node.status}" for node in nodes)
     if not given or not place:
         return "no address has been given to its policy yet"
+    if not _ready(live, place):
+        return f"{', '.join(given)} is said to be on {place}, which is not ready"
+    if (tunnel := live.tunnels.get(place, _READY)) != _READY:
+        return f"{', '.join(given)} is said to be on {place}, whose tunnel is {tunnel}"
     return ""
 
 
 def _judge(
     network: Network,
-    live: Live,
     nodes: tuple[EgressNode, ...],
     given: tuple[str, ...],
     place: str,
@@ -122,11 +130,6 @@ def _judge(
         if not within(address, network.egress):
             found.alarm(f"{address} is used for the egress of {network.name} and is not among its addresses")
     for node in nodes:
-        tunnel = live.tunnels.get(node.name, node.status)
-        if node.addresses and not (node.name in live.nodes and live.nodes[node.name].ready):
-            found.wrong(f"{', '.join(node.addresses)} is said to be on {node.name}, which is not ready")
-        elif node.addresses and tunnel != _READY:
-            found.wrong(f"{', '.join(node.addresses)} is said to be on {node.name}, whose tunnel is {tunnel}")
         if node.addresses and network.gateway_nodes and node.name not in network.gateway_nodes:
             found.alarm(f"{', '.join(node.addresses)} is on {node.name}, which is no gateway node of {network.name}")
     carriers = {node.name for node in nodes if set(given) & set(node.addresses)}

@@ -119,6 +119,8 @@ class Live:
     services: tuple[Service, ...] = ()
     announcements: tuple[Announcement, ...] = ()
     events: tuple[Event, ...] = ()
+    speakers: Mapping[str, bool] | None = None
+    """Node -> whether MetalLB's speaker Pod there is ready; None where no Pod is known as a speaker."""
     tunnels: Mapping[str, str] = field(default_factory=dict)
     """Node -> phase of its EgressTunnel, as egressgateway's agent there says."""
     served: frozenset[tuple[str, str]] = frozenset()
@@ -219,6 +221,20 @@ def event(raw: Mapping[str, Any]) -> Event:
         message=raw.get("message") or "",
         last=next((time for time in times if time), ""),
     )
+
+
+def speaker(raw: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Node of a MetalLB speaker's Pod and whether it is ready; None for any other Pod.
+
+    Labels: MetalLB's own manifest (config/manifests) and its Helm chart.
+    """
+    labels = raw["metadata"].get("labels") or {}
+    found = pod(raw)
+    if found is None or found.node is None:
+        return None
+    if "speaker" not in (labels.get("component"), labels.get("app.kubernetes.io/component")):
+        return None
+    return found.node, found.ready
 
 
 def tunnel(raw: Mapping[str, Any]) -> tuple[str, str]:

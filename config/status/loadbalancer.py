@@ -88,14 +88,24 @@ def waiting(
         name = f"{service.namespace}/{service.name}"
         for address in service.addresses:
             place = traffic.ranges.of(address)
-            if place is None:
-                found.alarm(f"Service {name} has {address}, which is not among the tenant's addresses")
+            if place is None or place.tenant != tenant.name:
+                whose = f"an address of {place.tenant}" if place else "nobody's by declaration"
+                found.alarm(f"Service {name} has {address}, which is {whose}")
         if service.addresses:
             continue
         why = _why_waiting(world, service, traffic)
         rows.append(ServiceWaiting(name, service.wanted, why))
         found.wrong(f"Service {name} has no address: {why}")
     return tuple(rows)
+
+
+def speakers(network: Network, live: Live, found: Findings) -> None:
+    """Gateway nodes where no speaker is ready: they can announce nothing, and nobody notices until they have to."""
+    if live.speakers is None or not network.loadbalancer:
+        return
+    for name in network.gateway_nodes:
+        if name in live.nodes and live.nodes[name].ready and not live.speakers.get(name):
+            found.wrong(f"no speaker of MetalLB is ready on {name}, gateway node of {network.name}{_TAINTED}")
 
 
 def _use(
@@ -139,6 +149,7 @@ def _announcers(service: Service, live: Live, traffic: Traffic) -> tuple[Announc
     return tuple(sorted(told, key=lambda item: not item.current))
 
 
+_TAINTED = "; on dedicated nodes it must tolerate their taint"
 _OWN = "the Service's own Pods: "
 
 
@@ -162,6 +173,8 @@ def _why_silent(
     ready = [name for name in network.gateway_nodes if name in live.nodes and live.nodes[name].ready]
     if network.gateway_nodes and not ready:
         return f"none of its gateway nodes is ready ({', '.join(network.gateway_nodes)})"
+    if live.speakers is not None and not any(live.speakers.get(name) for name in ready):
+        return f"MetalLB's speaker runs on none of its gateway nodes ({', '.join(ready)})" + _TAINTED
     if service.selector and service.local and not {pod.node for pod in behind} & set(ready):
         return f"{_OWN}none is on a gateway node, as externalTrafficPolicy: Local asks"
     if announcers:

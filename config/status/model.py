@@ -166,6 +166,8 @@ class EgressNode:
     name: str
     status: str
     """Ready, or HeartbeatTimeout, NodeNotReady, Pending, Init, Failed."""
+    node_ready: bool
+    """Whether the node itself is: egressgateway learns of a death later."""
     addresses: tuple[str, ...]
     """Egress addresses that it carries now."""
 

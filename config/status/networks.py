@@ -10,7 +10,7 @@ from config.models import Tenant, World
 from config.names import keys
 from config.status.egress import egress
 from config.status.live import Live, Pod
-from config.status.loadbalancer import Traffic, loadbalancer
+from config.status.loadbalancer import Traffic, loadbalancer, speakers
 from config.status.model import Finding, Findings, Gateway, Network
 
 
@@ -34,6 +34,7 @@ def network(
             found.wrong(f"gateway node {gateway.name} of {declared.name} is not ready: {live.nodes[gateway.name].why}")
         if gateway.exists and gateway.lacks:
             found.wrong(f"gateway node {gateway.name} of {declared.name} lacks the label {', '.join(gateway.lacks)}")
+    speakers(declared, live, found)
     leaving = Findings("egress")
     told = Network(
         name=declared.name,

@@ -110,7 +110,8 @@ def _addons(addons: Iterable[Addon], paint: Paint) -> Iterator[str]:
 
 def _shared(shared: Objects, paint: Paint) -> Iterator[str]:
     good = shared.as_declared == shared.declared and not shared.surplus
-    yield f"for all   {paint.mark(good)} {shared.as_declared} of {count(shared.declared, 'object')} as declared"
+    whole = count(shared.declared, "object")
+    yield f"for all   {paint.mark(good)} {shared.as_declared} of {whole} as declared (admission policies)"
 
 
 def _verdict(report: Report, paint: Paint) -> str:
