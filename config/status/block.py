@@ -117,12 +117,14 @@ def _pool(pool: LoadBalancer, paint: Paint) -> Iterator[str]:
             by = " and ".join(
                 item.node + (f" ({', '.join(item.interfaces)})" if item.interfaces else "") for item in current
             )
-            words = f"announced by {by}"
+            silent = [item.node for item in current if not item.node_ready]
+            words = f"announced by {by}" + (", whose kubelet is silent: it may or may not be so" if silent else "")
         else:
             words = f"announced by nobody: {use.why}"
         # an older word of a node that died with it: said, because kubectl shows it beside the true one
         words += f"; no longer by {', '.join(stale)}, whose status is still there" if stale and current else ""
-        yield from _marked(paint.mark(bool(current)), f"{use.service}  {', '.join(use.addresses)}  {words}", 4)
+        good = bool(current) and all(item.node_ready for item in current)
+        yield from _marked(paint.mark(good), f"{use.service}  {', '.join(use.addresses)}  {words}", 4)
 
 
 def _egress(egress: Egress, paint: Paint) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from config.models import Network, Tenant, World
@@ -121,9 +121,11 @@ def _use(
     announcers = _announcers(service, live, traffic)
     current = [item for item in announcers if item.current]
     for item in current:
+        if not item.node_ready:
+            found.wrong(f"{name} was last announced by {item.node}, which is not ready; no other node has taken over")
         if network.gateway_nodes and item.node not in network.gateway_nodes:
             found.alarm(f"{name} is announced by {item.node}, which is no gateway node of {network.name}")
-    why = "" if current else _why_silent(network, service, announcers, live, pods, traffic)
+    why = "" if current else _why_silent(network, service, live, pods, traffic)
     if why:
         own_doing = why.startswith(_OWN)
         (found.note if own_doing else found.wrong)(f"nobody announces {', '.join(addresses)} of {name}: {why}")
@@ -134,19 +136,24 @@ def _announcers(service: Service, live: Live, traffic: Traffic) -> tuple[Announc
     """Who says that it announces, the one to believe first.
 
     A speaker takes its ServiceL2Status away as it loses a Service, but one that died with its node cannot, and its
-    word stays until its Pod is deleted. So: no node that is not ready; and of several the newest, for a successor
-    writes its own after.
+    word stays until its Pod is deleted. Its successor's word is newer. So: the newest of a node that is ready; and
+    where none is, the newest of all, for a node whose kubelet is silent may well go on announcing: speakers watch each
+    other (memberlist), not kubelets, and pass an address on within seconds of a speaker's death.
     """
     said = traffic.announcements.get((service.namespace, service.name), ())
-    alive = next((item for item in said if item.node in live.nodes and live.nodes[item.node].ready), None)
-    told = [Announcer(item.node, item.interfaces, item.since, item is alive) for item in said]
+    told = [Announcer(item.node, item.interfaces, item.since, _ready(live, item.node), False) for item in said]
     if not said and STATUSES not in live.served:  # MetalLB before 0.14.6 tells by events alone
         events = traffic.events.get((service.namespace, service.name), ())
         word = next((event for event in events if event.reason == _ANNOUNCED), None)
         if word is not None and (node := _quoted(word.message)):
-            ready = node in live.nodes and live.nodes[node].ready
-            told = [Announcer(node, (), word.last, ready)]
-    return tuple(sorted(told, key=lambda item: not item.current))
+            told = [Announcer(node, (), word.last, _ready(live, node), False)]
+    # stable: the newest first among those that are ready, and among those that are not
+    told.sort(key=lambda item: not item.node_ready)
+    return tuple(replace(item, current=number == 0) for number, item in enumerate(told))
+
+
+def _ready(live: Live, node: str) -> bool:
+    return node in live.nodes and live.nodes[node].ready
 
 
 _TAINTED = "; on dedicated nodes it must tolerate their taint"
@@ -156,7 +163,6 @@ _OWN = "the Service's own Pods: "
 def _why_silent(
     network: Network,
     service: Service,
-    announcers: tuple[Announcer, ...],
     live: Live,
     pods: tuple[Pod, ...],
     traffic: Traffic,
@@ -177,8 +183,6 @@ def _why_silent(
         return f"MetalLB's speaker runs on none of its gateway nodes ({', '.join(ready)})" + _TAINTED
     if service.selector and service.local and not {pod.node for pod in behind} & set(ready):
         return f"{_OWN}none is on a gateway node, as externalTrafficPolicy: Local asks"
-    if announcers:
-        return f"{announcers[0].node} said so last, and it is not ready; no other node has taken over yet"
     if trouble := _trouble(traffic.events.get((service.namespace, service.name), ())):
         return trouble
     if "servicel2statuses" in live.unread:

@@ -118,8 +118,10 @@ class Announcer:
     node: str
     interfaces: tuple[str, ...]
     since: str
+    node_ready: bool
+    """Whether Kubernetes counts the node as ready. One that is not may still announce, if only its kubelet is gone."""
     current: bool
-    """False: an older word, of a node that is not ready or that another has taken over from."""
+    """The word to believe; False: an older one, of a node that another has taken over from."""
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,15 @@ def test_the_labels_tell_before_the_speaker_has_written_status() -> None:
     assert current(block(serving(announcements=(live.announcement(raw),)))) == ["n1"]
 
 
-def test_a_dead_node_does_not_announce_whatever_it_said() -> None:
+def test_a_node_whose_kubelet_is_silent_is_named_with_a_doubt() -> None:
     nodes = {**healthy().nodes, "n1": node("n1", ready="Unknown")}
-    found = block(serving(nodes=nodes, pods=(pod("ftp-0", "n2", labels=APP),)))
-    assert current(found) == []
-    assert "n1 said so last, and it is not ready" in use(found).why
+    found = block(serving(nodes=nodes))
+    assert current(found) == ["n1"] and not use(found).announced_by[0].node_ready
+    assert any("n1, which is not ready; no other node has taken over" in text for text in says(found, "wrong"))
+
+
+def test_a_dead_node_does_not_announce_once_another_says_it_does() -> None:
+    nodes = {**healthy().nodes, "n1": node("n1", ready="Unknown")}
     moved = block(
         serving(nodes=nodes, announcements=(announcement("ftp", "n1"), announcement("ftp", "n2", LATE)))
     )  # fmt: skip
