@@ -73,7 +73,7 @@ def match(desired: Sequence[Manifest], live: Iterable[Manifest], keys: Keys) -> 
                 standing.append(Pair(one, now))
         else:
             differing.append(Pair(one, now))
-    gone = [one for place, one in sorted(there.items()) if place not in wanted and is_ours(one, keys)]
+    gone = sorted((one for place, one in there.items() if place not in wanted and is_ours(one, keys)), key=key)
     nodes += [Pair(None, one) for one in gone if one["kind"] == "Node"]
     gone = [one for one in gone if one["kind"] != "Node"]
     return Matched(tuple(created), tuple(differing), tuple(gone), tuple(nodes), tuple(standing), same)

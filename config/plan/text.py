@@ -49,7 +49,7 @@ class Paint:
 
 
 def plan_text(plan: Plan, paint: Paint) -> str:
-    """Every change by tenant, what it costs, what forbids it, and a line that sums it up."""
+    """Every change by tenant, warnings, conflicts, and a line that sums it up; `problems` are for stderr."""
     return "\n".join(_lines(plan, paint))
 
 
@@ -67,8 +67,6 @@ def _lines(plan: Plan, paint: Paint) -> Iterator[str]:
         yield paint(f"{count(len(plan.conflicts), 'field')} held by others, taken only with --force-conflicts:", "33")
         for change, conflict in plan.conflicts:
             yield f"  {change.title}: {conflict.path} is held by {conflict.manager}"
-    for problem in plan.problems:
-        yield paint(f"error: {problem}", "31")
     yield summary(plan)
 
 
