@@ -56,6 +56,8 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         lock = _lock_state(settings.state_dir, stop)
+        # Left by one that was killed. A kubelet takes it for ours, and would let instruments in too early.
+        (settings.state_dir / "ready.json").unlink(missing_ok=True)
         if settings.is_ftp:
             _serve_ftp(settings, lock, stop)
         else:

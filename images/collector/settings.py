@@ -142,6 +142,8 @@ class Settings(_Model):
 
     @model_validator(mode="after")
     def _families(self) -> Settings:
+        if self.address == "::":  # takes both families: a Pod behind a Service that has both
+            return self
         told = ipaddress.ip_address(self.told_address)
         if told.version != ipaddress.ip_address(self.address).version:
             raise ValueError("public_address: must be of the same family (IPv4 or IPv6) as address")

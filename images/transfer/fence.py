@@ -42,7 +42,11 @@ def escaping_link(root: Path, folders: Sequence[Path]) -> Path | None:
 
 
 def private_file(path: Path, what: str) -> None:
-    """FenceError unless *path* is a readable regular file that only its owner may read."""
+    """FenceError unless *path* is a readable regular file that nobody else may read.
+
+    One that belongs to somebody else (root) may be readable to its group: so Kubernetes mounts a Secret in a Pod that
+    has an fsGroup. ssh draws the same line.
+    """
     try:
         status = path.stat()
         with path.open("rb"):
@@ -51,7 +55,7 @@ def private_file(path: Path, what: str) -> None:
         raise FenceError(f"{what}: cannot read {path}: {error.strerror}") from None
     if not stat.S_ISREG(status.st_mode):
         raise FenceError(f"{what}: {path} is not a file")
-    if status.st_mode & 0o077:
+    if status.st_mode & (0o077 if status.st_uid == os.geteuid() else 0o007):
         raise FenceError(f"{what}: {path} can be read by others; its mode must be 0600")
 
 

@@ -10,9 +10,14 @@ from pydantic import Field, field_validator
 
 from config.models import Site, Tenant
 from spawners.kinds.base import Kind, Options
+from spawners.kube.plan import STATE, KubePlace, KubePlan, with_home
 from spawners.plan import LocalPlace, LocalPlan
 from spawners.refusal import Violation
 from spawners.workload import Workload
+
+HOME = "/home/app"
+"""In the image (images/app/Containerfile), which is the base of the images that people bring."""
+UID = 1000
 
 
 class AppOptions(Options):
@@ -80,4 +85,26 @@ class AppKind(Kind):
                 "working_folder": str(place.home),
             },
             grace_s=10,
+        )
+
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        """The same in a Pod. It is reached by the hub's proxy alone: images.app has the hub's sign-in in front."""
+        del tenant, site
+        options = workload.options
+        return KubePlan(
+            mode="pod",
+            image=place.image,
+            argv=("python", "-P", "-m", "images.app", "{settings}"),
+            settings={
+                "run_dir": f"{STATE}/run",
+                "command": shlex.split(options["command"]),
+                "port": options["port"],
+                "absolute_url": options["keep_path"],
+                "ready_timeout_s": options["ready_timeout_s"],
+                "working_folder": HOME,
+            },
+            uid=UID,
+            home=HOME,
+            scratch=with_home(HOME),
+            grace_s=15,
         )

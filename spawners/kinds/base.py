@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.models import Site, Tenant
+from spawners.kube.plan import KubePlace, KubePlan
 from spawners.plan import LocalPlace, LocalPlan, Tools
-from spawners.refusal import Violation
+from spawners.refusal import Refusal, Violation
 from spawners.workload import Workload
 
 Panel = Literal["open", "address", "uploads", "schedule", "runs", "progress", "log", "options"]
@@ -63,6 +64,14 @@ class Kind(ABC):
     @abstractmethod
     def local(self, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace) -> LocalPlan:
         """The workload's processes on this machine. Pure: same input, same plan."""
+
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        """The workload's Pod on a cluster. Pure. Refusal (reason place) for what cannot be had there.
+
+        Default: refused, so that a kind of the site's own that was written for one machine still loads.
+        """
+        del workload, tenant, site, place
+        raise Refusal.of("place", f"{self.title} runs on one machine only, not on a cluster", "profile")
 
     def endpoints(self, workload: Workload, tenant: Tenant, address: str | None) -> tuple[tuple[str, str], ...]:
         """Rows (label, value) of how it is reached, for its page: protocol, address, port, user. No passwords."""

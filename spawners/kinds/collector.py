@@ -10,6 +10,20 @@ from pydantic import Field, JsonValue
 from config.models import Site, Tenant
 from spawners.kinds.base import Kind, Options
 from spawners.kinds.remotes import Folder, RemoteName, remote_path, remote_violations
+from spawners.kube.plan import (
+    GIB,
+    PASSWORD,
+    RCLONE_CONF,
+    STATE,
+    TMP,
+    KubePlace,
+    KubePlan,
+    KubePort,
+    Ready,
+    Scratch,
+    password,
+    remotes,
+)
 from spawners.plan import LocalPlace, LocalPlan
 from spawners.refusal import Violation
 from spawners.workload import Workload
@@ -17,6 +31,12 @@ from spawners.workload import Workload
 PORTS = {"ftp": 2121, "ftps": 2121, "sftp": 2022, "webdav": 8080}
 """Unprivileged, so that nothing runs as root; each collector has an address of its own, so they never collide."""
 PASSIVE_PORTS = (30000, 30049)
+WELL_KNOWN_PORTS = {"ftp": 21, "ftps": 21, "sftp": 22, "webdav": 443}
+"""Many instruments know no others. A Service has them too (its own port is no process's, so nothing runs as root)."""
+RCLONE = "/usr/local/bin/rclone"
+"""In the image (images/collector/Containerfile): where pip puts it."""
+SPOOL_GIB = 50
+"""Room for what is being received or waits for the object store, where nobody said how large a file may be."""
 LABELS: dict[str, JsonValue] = {
     "ftp": "FTP (plain, FTPS offered)",
     "ftps": "FTPS only (explicit TLS)",
@@ -119,3 +139,67 @@ class CollectorKind(Kind):
             ready_file="collector/ready.json",
             grace_s=30,
         )
+
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        """images.collector in a Deployment of one, behind a Service at the allotted addresses."""
+        del site
+        options = workload.options
+        protocol, largest = options["protocol"], options["max_file_gib"]
+        # Two of the largest files, and never less than for an evening's images.
+        spool = max(10 * GIB, int(2 * largest * GIB)) if largest else SPOOL_GIB * GIB
+        state = f"{STATE}/collector"
+        return KubePlan(
+            mode="keep",
+            image=place.image,
+            argv=("python", "-P", "-m", "images.collector", "{settings}"),
+            settings={
+                "protocol": protocol,
+                "address": place.listen,
+                # PASV tells IPv4 alone; by IPv6, EPSV tells no address at all.
+                "public_address": place.addresses[0] if place.addresses else None,
+                "port": PORTS[protocol],
+                "passive_ports": list(PASSIVE_PORTS) if protocol in ("ftp", "ftps") else None,
+                "username": options["username"],
+                "password_file": PASSWORD,
+                "rclone": RCLONE,
+                "rclone_config": RCLONE_CONF,
+                "destination": remote_path(tenant, options["remote"], options["folder"]),
+                "state_dir": state,
+                "max_file_bytes": int(largest * GIB) if largest else None,
+                # Below the folder's limit: the instrument is told 452 before the kubelet evicts the Pod.
+                "max_spool_bytes": spool,
+                "limits": {
+                    "max_connections": options["max_connections"],
+                    "max_connections_per_ip": options["max_connections"],
+                    "idle_timeout_s": options["idle_timeout_s"],
+                    # Every instrument comes from the address of the node that its packets came in by (Service:
+                    # externalTrafficPolicy Cluster): a lock-out after five wrong passwords would lock out all of
+                    # them. The password is random (about 80 bits), and each guess waits.
+                    "login_failures": 100,
+                    "lockout_s": 60,
+                },
+                "allow_download": options["allow_download"],
+            },
+            secrets=(remotes(), password()),
+            scratch=(
+                Scratch(name="state", path=STATE, size=spool + 2 * GIB),
+                Scratch(name="tmp", path=TMP, size=GIB),
+            ),
+            ports=_ports(protocol),
+            addresses=place.addresses,
+            ready=Ready(file=f"{state}/ready.json"),
+            grace_s=30,
+        )
+
+
+def _ports(protocol: str) -> tuple[KubePort, ...]:
+    """The control port by both its numbers, and every passive port singly: a Service knows no ranges."""
+    control = PORTS[protocol]
+    found = [
+        KubePort(name="control", port=WELL_KNOWN_PORTS[protocol], target=control),
+        KubePort(name="control-high", port=control, target=control),
+    ]
+    if protocol in ("ftp", "ftps"):
+        first, last = PASSIVE_PORTS
+        found += [KubePort(name=f"passive-{port}", port=port, target=port) for port in range(first, last + 1)]
+    return tuple(found)

@@ -12,6 +12,7 @@ from images.crawler.patterns import check_pattern
 from images.crawler.settings import check_web_address, normal_host
 from spawners.kinds.base import Kind, Options
 from spawners.kinds.remotes import Folder, RemoteName, remote_path, remote_violations
+from spawners.kube.plan import GIB, RCLONE_CONF, RUNS, STATE, TMP, KubePlace, KubePlan, Scratch, remotes
 from spawners.plan import LocalPlace, LocalPlan, Schedule
 from spawners.refusal import Violation
 from spawners.schedule import validate
@@ -145,35 +146,77 @@ class CrawlerKind(Kind):
     def local(self, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace) -> LocalPlan:
         """A run of images.crawler at each time of the schedule."""
         options = workload.options
-        contact = site.contact if "@" in site.contact or "://" in site.contact else "mailto:root@localhost"
         return LocalPlan(
             mode="schedule",
             argv=(str(place.tools.python), "-P", "-m", "images.crawler", "{settings}"),
-            schedule=Schedule(
-                cron=options["cron"],
-                timezone=options["timezone"],
-                missed=options["missed"],
-                catch_up_s=options["catch_up_h"] * 3600,
-            ),
+            schedule=_schedule(options),
             settings={
                 "name": workload.name,
                 "rclone": str(place.tools.rclone),
                 "rclone_config": str(place.rclone_config),
-                "destination": remote_path(tenant, options["remote"], options["folder"]),
-                "start_urls": list(options["start_urls"]),
-                "allowed_domains": list(options["allowed_domains"]),
-                "max_depth": options["max_depth"],
-                "max_pages": options["max_pages"],
-                "max_bytes": options["max_mib"] * 2**20,
-                "time_limit_s": options["time_limit_min"] * 60,
-                "delay_s": options["delay_s"],
-                "include": list(options["include"]),
-                "exclude": list(options["exclude"]),
-                "allow_private": options["allow_private"],
-                "user_agent": f"TenantHub-crawler/1 ({tenant.name}; +{contact})",
+                **_crawl(workload, tenant, site),
             },
             salvage=True,
             # The program ends itself at its own limit and uploads what it has; the keeper's limit is the backstop.
             time_limit_s=options["time_limit_min"] * 60 + 600,
             grace_s=120,
         )
+
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        """A CronJob of images.crawler, by images.lib.run, which gives each run its name and folder."""
+        options = workload.options
+        limit = options["time_limit_min"] * 60
+        return KubePlan(
+            mode="schedule",
+            image=place.image,
+            argv=("python", "-P", "-m", "images.lib.run", "images.crawler", "{settings}", RUNS),
+            schedule=_schedule(options),
+            settings={
+                "name": workload.name,
+                "rclone": "rclone",
+                "rclone_config": RCLONE_CONF,
+                # What is not uploaded is lost with the Pod, so a store that is down is waited for.
+                "upload_retry_s": _UPLOAD_RETRY_S,
+                **_crawl(workload, tenant, site),
+            },
+            secrets=(remotes(),),
+            scratch=(
+                # What was loaded is kept compressed in WARC, once more as text in JSONL.
+                Scratch(name="state", path=STATE, size=2 * options["max_mib"] * 2**20 + GIB),
+                Scratch(name="tmp", path=TMP, size=GIB),
+            ),
+            time_limit_s=limit + _UPLOAD_RETRY_S + 600,
+            grace_s=120,
+        )
+
+
+_UPLOAD_RETRY_S = 6 * 3600
+
+
+def _schedule(options: Mapping[str, Any]) -> Schedule:
+    return Schedule(
+        cron=options["cron"],
+        timezone=options["timezone"],
+        missed=options["missed"],
+        catch_up_s=options["catch_up_h"] * 3600,
+    )
+
+
+def _crawl(workload: Workload, tenant: Tenant, site: Site) -> dict[str, Any]:
+    """What is the same wherever it runs."""
+    options = workload.options
+    contact = site.contact if "@" in site.contact or "://" in site.contact else "mailto:root@localhost"
+    return {
+        "destination": remote_path(tenant, options["remote"], options["folder"]),
+        "start_urls": list(options["start_urls"]),
+        "allowed_domains": list(options["allowed_domains"]),
+        "max_depth": options["max_depth"],
+        "max_pages": options["max_pages"],
+        "max_bytes": options["max_mib"] * 2**20,
+        "time_limit_s": options["time_limit_min"] * 60,
+        "delay_s": options["delay_s"],
+        "include": list(options["include"]),
+        "exclude": list(options["exclude"]),
+        "allow_private": options["allow_private"],
+        "user_agent": f"TenantHub-crawler/1 ({tenant.name}; +{contact})",
+    }

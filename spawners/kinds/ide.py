@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from config.models import Site, Tenant
 from spawners.kinds.base import Kind, Options
+from spawners.kube.plan import STATE, KubePlace, KubePlan, with_home
 from spawners.plan import LocalPlace, LocalPlan, Tools
 from spawners.workload import Workload
+
+HOME = "/home/coder"
+"""In the image (images/ide/Containerfile), as is the command code-server."""
+UID = 1000
 
 
 class IdeOptions(Options):
@@ -42,5 +47,24 @@ class IdeKind(Kind):
                 "folder": str(place.home),
                 "data_folder": str(place.home / ".local" / "share" / "code-server"),
             },
+            grace_s=10,
+        )
+
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        """The same in a Pod. Its home is as lasting as the Pod, unless the site keeps it elsewhere."""
+        del workload, tenant, site
+        return KubePlan(
+            mode="pod",
+            image=place.image,
+            argv=("python", "-P", "-m", "images.ide", "{settings}"),
+            settings={
+                "run_dir": f"{STATE}/run",
+                "code_server": ["code-server"],
+                "folder": HOME,
+                "data_folder": f"{HOME}/.local/share/code-server",
+            },
+            uid=UID,
+            home=HOME,
+            scratch=with_home(HOME),
             grace_s=10,
         )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from config.models import Site, Tenant
 from spawners.kinds.base import Kind, Options
+from spawners.kube.plan import KubePlace, KubePlan, with_home
 from spawners.plan import LocalPlace, LocalPlan
 from spawners.workload import Workload
+
+HOME = "/home/jovyan"
+"""In the image (images/notebook/Containerfile)."""
+UID = 1000
 
 
 class NotebookOptions(Options):
@@ -29,5 +34,18 @@ class NotebookKind(Kind):
         return LocalPlan(
             mode="direct",
             argv=(str(place.tools.python), "-P", "-m", "images.notebook"),
+            grace_s=10,
+        )
+
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        """The same in a Pod. Its home is as lasting as the Pod, unless the site keeps it elsewhere."""
+        del workload, tenant, site
+        return KubePlan(
+            mode="pod",
+            image=place.image,
+            argv=("python", "-P", "-m", "images.notebook"),
+            uid=UID,
+            home=HOME,
+            scratch=with_home(HOME),
             grace_s=10,
         )

@@ -10,12 +10,15 @@ from pydantic import Field, ValidationInfo, field_validator
 from config.models import Site, Tenant
 from spawners.kinds.base import Kind, Options
 from spawners.kinds.remotes import clean_folder, remote_path, remote_violations
+from spawners.kube.plan import GIB, RCLONE_CONF, RUNS, STATE, TMP, KubePlace, KubePlan, Scratch, remotes
 from spawners.plan import LocalPlace, LocalPlan
-from spawners.refusal import Violation
+from spawners.refusal import Refusal, Violation
 from spawners.workload import Workload
 
 Place = Annotated[str, Field(min_length=1, max_length=500)]
 Patterns = Annotated[tuple[str, ...], Field(max_length=100)]
+UID = 1000
+"""In the image (images/transfer/Containerfile): ssh wants a user that has a name."""
 HERE = "shared"
 """Stands for the tenant's shared folder, in front of the colon where a remote's name would be."""
 
@@ -131,7 +134,6 @@ class TransferKind(Kind):
         """One run of images.transfer."""
         del site
         options = workload.options
-        speed = options["bandwidth_mib"]
         return LocalPlan(
             mode="once",
             argv=(str(place.tools.python), "-P", "-m", "images.transfer", "{settings}"),
@@ -142,24 +144,63 @@ class TransferKind(Kind):
                 "source": _resolved(tenant, place, options["source"]),
                 "destination": _resolved(tenant, place, options["destination"]),
                 "folders": [str(place.shared_folder)] if place.shared_folder else [],
-                "mode": options["mode"],
-                "include": list(options["include"]),
-                "exclude": list(options["exclude"]),
-                "dry_run": options["dry_run"],
-                "checksum": options["checksum"],
-                "bandwidth": f"{speed}M" if speed else None,
+                **_how(options),
                 **({"rsync": str(place.tools.rsync)} if place.tools.rsync else {}),
-                "max_delete": options["max_delete"],
-                "time_limit_s": options["time_limit_min"] * 60,
             },
             time_limit_s=options["time_limit_min"] * 60 + 120,
             grace_s=30,
         )
 
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        """A Job of images.transfer between two remotes. Refusal for shared:, a folder that would outlive Pods."""
+        del site
+        options = workload.options
+        here = [field for field in ("source", "destination") if str(options[field]).partition(":")[0] == HERE]
+        if here:
+            why = "a cluster has no shared folder of the tenant; name one of its remotes"
+            raise Refusal("place", [Violation(field, why) for field in here])
+        sides = {field: remote_path(tenant, *_parts(options[field])) for field in ("source", "destination")}
+        return KubePlan(
+            mode="once",
+            image=place.image,
+            argv=("python", "-P", "-m", "images.lib.run", "images.transfer", "{settings}", RUNS),
+            settings={"tool": options["tool"], "rclone_config": RCLONE_CONF, **sides, **_how(options)},
+            secrets=(remotes(),),
+            scratch=(
+                Scratch(name="state", path=STATE, size=GIB),
+                # rclone keeps what it has to read twice in files of its own.
+                Scratch(name="tmp", path=TMP, size=10 * GIB),
+            ),
+            uid=UID,
+            time_limit_s=options["time_limit_min"] * 60 + 120,
+            grace_s=30,
+        )
+
+
+def _how(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What is the same wherever it runs."""
+    speed = options["bandwidth_mib"]
+    return {
+        "mode": options["mode"],
+        "include": list(options["include"]),
+        "exclude": list(options["exclude"]),
+        "dry_run": options["dry_run"],
+        "checksum": options["checksum"],
+        "bandwidth": f"{speed}M" if speed else None,
+        "max_delete": options["max_delete"],
+        "time_limit_s": options["time_limit_min"] * 60,
+    }
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """Remote and folder of a place."""
+    name, _, folder = text.partition(":")
+    return name, clean_folder(folder)
+
 
 def _resolved(tenant: Tenant, place: LocalPlace, text: str) -> str:
     """The program's own form of a place: a path below the shared folder, or rclone's remote path."""
-    name, _, folder = text.partition(":")
+    name, folder = _parts(text)
     if name == HERE:
-        return str((place.shared_folder or place.folder) / clean_folder(folder))
-    return remote_path(tenant, name, clean_folder(folder))
+        return str((place.shared_folder or place.folder) / folder)
+    return remote_path(tenant, name, folder)

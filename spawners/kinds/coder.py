@@ -1,0 +1,120 @@
+"""A tenant's own Coder control plane (coder.com), which makes its workspaces as Pods in the tenant's namespace.
+
+What it needs was read in Coder's own Helm chart (helm/coder of coder/coder): the command, the health page, the user
+1000, and the Role of its service account. Workspaces are held by the same walls, quota and admission rules as all Pods
+of the tenant.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from config.models import Site, Tenant
+from spawners.kinds.base import Kind, Options
+from spawners.kube.plan import GIB, TMP, KubePlace, KubePlan, KubePort, Ready, Rule, Scratch, SecretEnv
+from spawners.plan import LocalPlace, LocalPlan, Tools
+from spawners.refusal import Refusal
+from spawners.workload import Workload
+
+PORT = 8080
+HOME = "/home/coder"
+_ONLY_CLUSTER = "Coder makes its workspaces as Pods: it runs on a Kubernetes cluster, not on this machine"
+_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+class CoderOptions(Options):
+    """Where its database is, and under which address people see it."""
+
+    database_secret: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)] = Field(
+        title="Secret of the database", json_schema_extra={"placeholder": "coder-db"}
+    )
+    """Name of a Secret in the tenant's namespace whose key `url` holds the PostgreSQL URL
+    (postgres://user:password@host/coder). The URL itself is never an option: it holds a password."""
+    reach: Literal["address", "ingress"] = Field(
+        default="address",
+        title="Reached by",
+        json_schema_extra={
+            "labels": {"address": "An address of the tenant's network", "ingress": "A host name of the site's Ingress"}
+        },
+    )
+    """Coder cannot be served below a path, so the hub's proxy does not lead to it."""
+    access_url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+$", max_length=200)] | None = Field(
+        default=None, title="Access URL", json_schema_extra={"placeholder": "https://coder.example.org"}
+    )
+    """What people type, and what workspaces call home by; empty: the address. Needed with an Ingress."""
+
+
+class CoderKind(Kind):
+    """Coder's server; it keeps everything in its database."""
+
+    name = "coder"
+    title = "Coder"
+    icon = "🏗️"
+    options = CoderOptions
+    owners = frozenset({"tenant"})
+    needs_address = True
+    panels = ("address", "log", "options")
+
+    def missing(self, tools: Tools) -> str | None:
+        """One machine has nowhere to put workspaces."""
+        del tools
+        return _ONLY_CLUSTER
+
+    def local(self, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace) -> LocalPlan:
+        """Refusal: see `missing`."""
+        raise Refusal.of("place", _ONLY_CLUSTER, "profile")
+
+    def endpoints(self, workload: Workload, tenant: Tenant, address: str | None) -> tuple[tuple[str, str], ...]:
+        """Where people sign in, and whose database it is."""
+        del tenant
+        options = workload.options
+        url = options["access_url"] or (_url(address) if address else "is being allocated")
+        return (("Address", url), ("Database", f"Secret {options['database_secret']}, key url"))
+
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        """Its server in a Deployment of one, with rights to make workspaces. Refusal without a way to reach it."""
+        del tenant, site
+        options = workload.options
+        addresses = place.addresses if options["reach"] == "address" else ()
+        url = options["access_url"] or (_url(addresses[0]) if addresses else None)
+        if url is None:
+            raise Refusal.of("place", "with an Ingress Coder has to know the URL that people use", "access_url")
+        listen = f"[::]:{PORT}" if ":" in place.listen else f"{place.listen}:{PORT}"
+        return KubePlan(
+            mode="keep",
+            image=place.image,
+            argv=("/opt/coder", "server"),
+            env={
+                "CODER_ACCESS_URL": url,
+                "CODER_HTTP_ADDRESS": listen,
+                "CODER_CACHE_DIRECTORY": f"{HOME}/.cache/coder",
+                # Nothing is told to, or asked of, the world outside the tenant: no telemetry, no look for updates,
+                # no STUN servers (it offers a public one by default).
+                "CODER_TELEMETRY_ENABLE": "false",
+                "CODER_UPDATE_CHECK": "false",
+                "CODER_DERP_SERVER_STUN_ADDRESSES": "disable",
+                # Go would else collect its garbage by a rule that knows no limit; Coder's chart sets it too.
+                "GOMEMLIMIT": f"{workload.size.memory * 9 // 10}B",
+            },
+            secret_env=(SecretEnv(variable="CODER_PG_CONNECTION_URL", secret=options["database_secret"], key="url"),),
+            uid=1000,
+            home=HOME,
+            scratch=(
+                Scratch(name="home", path=HOME, size=5 * GIB),
+                Scratch(name="tmp", path=TMP, size=5 * GIB),
+            ),
+            ports=(KubePort(name="http", port=80, target=PORT),),
+            addresses=addresses,
+            ready=Ready(http="/healthz", within_s=300),
+            grace_s=60,
+            rules=(
+                Rule(group="", resources=("persistentvolumeclaims", "pods"), verbs=_VERBS),
+                Rule(group="apps", resources=("deployments",), verbs=_VERBS),
+            ),
+        )
+
+
+def _url(address: str) -> str:
+    return f"http://[{address}]" if ":" in address else f"http://{address}"
