@@ -14,6 +14,7 @@ from tests.cluster.bed.names import BedError
 from tests.cluster.bed.processes import PATH
 
 TOOLS = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux", "mount": "mount"}
+GO = Path("/usr/local/go/bin/go")
 FREE_MEMORY_MIB, FREE_DISK_MIB = 3000, 4000
 
 # Tried in namespaces of its own, which end with it.
@@ -105,7 +106,7 @@ def _to_build(built: bool) -> list[str]:
     if built:
         return []
     found = []
-    if not shutil.which("go") and not Path("/usr/local/go/bin/go").exists():
+    if not shutil.which("go") and not GO.exists():
         found.append("Go is not on the PATH, and Kubernetes is not in the build cache yet (go.dev, 1.26 or newer)")
     try:
         debian = platform.freedesktop_os_release().get("ID") == "debian"

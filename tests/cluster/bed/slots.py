@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.bed import names, network
+from tests.cluster.bed import limits, names, network
 from tests.cluster.bed.locks import locked
 from tests.cluster.bed.names import RUN, SLOTS, Bed, BedError, bed_of
 
@@ -44,6 +44,7 @@ def take(name: str, nodes: int, crds: str) -> Bed:
             bed = bed_of(name, slot, nodes, crds)
             if not network.overlaps(bed, routes) and not devices & set(names.bridges(slot)):
                 _file(slot).write_text(name, encoding="ascii")
+                limits.lift()
                 return bed
     taken = ", ".join(sorted({held_by for held_by in owners.values() if held_by}))
     raise BedError(f"no slot is free for another bed; there are {taken or 'none, but their networks are in use here'}")
@@ -71,6 +72,8 @@ def give_back(name: str) -> None:
             # an empty file is what a kill -9 between making and writing it leaves; nobody else is at it now
             if _file(slot).exists() and owner(slot) in (name, None):
                 _file(slot).unlink()
+        if not any(_file(slot).exists() for slot in SLOTS):
+            limits.put_back()
 
 
 def record(bed: Bed, *, ready: bool, owner: str = "") -> None:

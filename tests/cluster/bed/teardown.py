@@ -21,6 +21,7 @@ from tests.cluster.bed.names import DATA, RUN, BedError, check_name, link_alias
 
 Say = Callable[[str], None]
 PATIENCE_S = 20
+LOCK_PATIENCE_S = 30
 
 
 def down(name: str, say: Say = print) -> None:
@@ -30,7 +31,7 @@ def down(name: str, say: Say = print) -> None:
         BedError: Something cannot be removed, or another process is raising this very bed.
     """
     check_name(name)
-    with locked(name):
+    with locked(name, LOCK_PATIENCE_S):
         there = exists(name)
         started = time.monotonic()
         clear(name)
