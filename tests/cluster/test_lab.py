@@ -5,36 +5,39 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.bed import binaries, images, lab, metallb, processes, registry
+from tests.cluster.bed import Bed, binaries, images, lab, metallb, processes, registry
 from tests.cluster.bed.lab import Address, Instrument
-from tests.cluster.bed.names import Bed
+from tests.cluster.kube import Kube, eventually
 
 PORT = "8080"
 IPV4, IPV6 = "192.0.2.190", "2001:db8:120::190"  # no other test takes these
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 @pytest.fixture(scope="session")
 def programs() -> binaries.Binaries:
-    return binaries.ensure()
+    return binaries.ensure(only=binaries.BED)
 
 
 @pytest.fixture
-def namespace(kube: Any, unique: str) -> str:
+def namespace(kube: Kube, unique: str) -> str:
     """A namespace under Pod Security `restricted`, as a tenant's is."""
-    kube.kubectl("create", "namespace", unique)
-    kube.kubectl("label", "namespace", unique, *(f"{key}={value}" for key, value in RESTRICTED.items()))
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": unique, "labels": labels}})
+    # the ServiceAccount that every pod needs comes a moment after its namespace
+    eventually("the ServiceAccount", lambda: not kube.kubectl("get", "sa", "default", f"-n{unique}").returncode)
     return unique
 
 
-def pod(name: str, *argv: str, image: str = images.TOOL, **spec: Any) -> dict[str, Any]:
+def pod(namespace: str, name: str, *argv: str, image: str = images.TOOL, **spec: Any) -> dict[str, Any]:
     container = {
         "name": "tool",
         "image": image,
+        "imagePullPolicy": "IfNotPresent" if image == images.TOOL else "Always",
         "args": list(argv),
         "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
         "securityContext": {
@@ -47,74 +50,78 @@ def pod(name: str, *argv: str, image: str = images.TOOL, **spec: Any) -> dict[st
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name}},
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 1, "restartPolicy": "Never", **spec},
     }
 
 
-def service(name: str, **spec: Any) -> dict[str, Any]:
+def service(namespace: str, name: str, annotations: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
     ports = [{"port": 80, "targetPort": int(PORT)}]
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name},
-        "spec": {"selector": {"app": name}, "ports": ports, "ipFamilyPolicy": "PreferDualStack", **spec},
+        "metadata": {"name": name, "namespace": namespace, "annotations": annotations or {}},
+        "spec": {"selector": {"app": name}, "ports": ports, "ipFamilyPolicy": "RequireDualStack", **spec},
     }
 
 
-def apply(kube: Any, namespace: str, *objects: dict[str, Any]) -> None:
-    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-    kube.kubectl("apply", "--server-side", f"--namespace={namespace}", "--filename=-", input=text)
-
-
-def run_to_end(kube: Any, bed: Bed, namespace: str, wanted: dict[str, Any]) -> tuple[str, str]:
+def run_to_end(kube: Kube, wanted: dict[str, Any]) -> tuple[str, str]:
     """The phase in which the pod ended, and what it wrote."""
-    name = wanted["metadata"]["name"]
-    apply(kube, namespace, wanted)
+    where = (wanted["metadata"]["name"], f"--namespace={wanted['metadata']['namespace']}")
+    kube.apply(wanted)
 
-    def phase() -> str:
-        return str(
-            kube.kubectl("get", "pod", name, f"--namespace={namespace}", "--output=jsonpath={.status.phase}").stdout
-        )
+    def ended() -> str | None:
+        phase = str(kube.get("pod", *where)["status"].get("phase"))
+        return phase if phase in ("Succeeded", "Failed") else None
 
-    processes.wait(bed, f"the end of pod {name}", lambda: phase() in ("Succeeded", "Failed"))
-    return phase(), kube.kubectl("logs", name, f"--namespace={namespace}").stdout
+    return eventually(f"the end of pod {where[0]}", ended) or "", kube.must("logs", *where)
 
 
-def serve(kube: Any, namespace: str, name: str, node: str, **service_spec: Any) -> None:
-    """An HTTP server on a node, behind a Service of the same name."""
-    apply(kube, namespace, pod(name, "http", PORT, nodeName=node), service(name, **service_spec))
-    kube.kubectl("wait", "pod", name, f"--namespace={namespace}", "--for=condition=Ready", "--timeout=60s")
+def serve(kube: Kube, namespace: str, name: str, node: str) -> None:
+    """A pod with an HTTP server, on that node, when it is ready."""
+    kube.apply(pod(namespace, name, "http", PORT, nodeName=node))
+    kube.must("wait", "pod", name, f"--namespace={namespace}", "--for=condition=Ready", "--timeout=60s")
 
 
-def test_pods_find_services_by_name(bed: Bed, kube: Any, namespace: str) -> None:
+def test_pods_find_services_by_name(kube: Kube, namespace: str) -> None:
+    kube.apply(service(namespace, "web"))
     serve(kube, namespace, "web", "n3")
-    phase, text = run_to_end(kube, bed, namespace, pod("asks", "get", f"http://web.{namespace}/hello", nodeName="n1"))
+    phase, text = run_to_end(kube, pod(namespace, "asks", "get", f"http://web.{namespace}/hello", nodeName="n1"))
     assert phase == "Succeeded", text
-    assert json.loads(text)["pod"] == "web"
-    assert json.loads(text)["node"] == "n3"
+    assert (json.loads(text)["pod"], json.loads(text)["node"]) == ("web", "n3")
 
-    phase, text = run_to_end(kube, bed, namespace, pod("both", "dns", f"web.{namespace}.svc.cluster.local"))
-    families = kube.kubectl("get", "service", "web", f"--namespace={namespace}", "--output=jsonpath={.spec.clusterIPs}")
-    assert sorted(text.split()) == sorted(json.loads(families.stdout))
-    assert len(text.split()) == 2  # IPv4 and IPv6
+    _, text = run_to_end(kube, pod(namespace, "both", "dns", f"web.{namespace}.svc.cluster.local"))
+    addresses = kube.get("service", "web", f"--namespace={namespace}")["spec"]["clusterIPs"]
+    assert sorted(text.split()) == sorted(addresses)
+    assert len(addresses) == 2  # IPv4 and IPv6
 
 
-def test_a_name_that_is_not_there_is_denied(bed: Bed, kube: Any, namespace: str) -> None:
-    phase, text = run_to_end(kube, bed, namespace, pod("asks", "dns", "nobody.example"))
+def test_a_name_that_is_not_there_is_denied(kube: Kube, namespace: str) -> None:
+    phase, text = run_to_end(kube, pod(namespace, "asks", "dns", "nobody.example"))
     assert phase == "Failed"
     assert "no such host" in text  # an answer, and not the end of somebody's patience
 
 
-def test_an_image_goes_through_the_registry(bed: Bed, kube: Any, namespace: str, programs: binaries.Binaries) -> None:
-    reference = registry.push(bed, programs.tool_image, f"{namespace}/tool:7")
-    assert reference == f"{bed.registry}/{namespace}/tool:7"
-    assert f"{namespace}/tool" in registry.catalogue(bed)
+def test_an_image_goes_through_the_registry(
+    bed: Bed, kube: Kube, namespace: str, programs: binaries.Binaries, tmp_path: Path
+) -> None:
+    # Not the image that nodes have anyway: containerd would know its layers, and kubelet take the two for one.
+    archive = tmp_path / "own.tar"
+    images.write(archive, "any:1", programs.tool, "/bin/of-their-own", ["lines", "2", "0"])
+    reference = registry.push(bed, archive, f"{namespace}/own:7")
+    assert reference == f"{bed.registry}/{namespace}/own:7"
+    assert f"{namespace}/own" in registry.catalogue(bed)
+    assert run_to_end(kube, pod(namespace, "pulled", image=reference)) == ("Succeeded", "line 1\nline 2\n")
 
-    wanted = pod("pulled", "id", image=reference)
-    wanted["spec"]["containers"][0]["imagePullPolicy"] = "Always"
-    phase, text = run_to_end(kube, bed, namespace, wanted)
-    assert (phase, text) == ("Succeeded", "uid=65532 gid=65532\n")
+
+def test_an_image_that_nobody_has_pushed_is_not_found(bed: Bed, kube: Kube, namespace: str) -> None:
+    kube.apply(pod(namespace, "waits", "id", image=f"{bed.registry}/{namespace}/none:1"))
+
+    def reasons() -> bool:
+        containers = kube.get("pod", "waits", f"--namespace={namespace}")["status"].get("containerStatuses", [])
+        return any(each["state"].get("waiting", {}).get("reason") == "ErrImagePull" for each in containers)
+
+    eventually("ErrImagePull", reasons)
 
 
 @pytest.fixture
@@ -162,7 +169,7 @@ def test_instruments_meet_only_on_their_own_vlan(
         with lab.instrument(bed, "a", "scanner", 61) as other:
             for host in (str(on_a.ipv4), f"[{on_a.ipv6}]"):
                 url = f"http://{host}:{PORT}/"
-                processes.wait(bed, url, partial(fetch, other, programs, url))
+                eventually(url, partial(fetch, other, programs, url))
         for address in (on_a.ipv4, on_a.ipv6):
             on_b.look_for(address)
             assert not answers(on_b, address, programs)
@@ -178,51 +185,39 @@ def test_the_host_is_on_no_vlan(bed: Bed) -> None:
 
 
 @pytest.fixture
-def announced(kube: Any, namespace: str) -> Iterator[str]:
+def announced(kube: Kube, namespace: str) -> Iterator[str]:
     """A pool of VLAN a for the namespace alone, announced by n1 alone; a Service with it, whose pod is on n3."""
-    kube.kubectl("label", "node", "n1", f"lb.test/{namespace}=true")
+    label, meta = f"lb.test/{namespace}", {"name": namespace, "namespace": metallb.NAMESPACE}
     pool = {
-        "apiVersion": "metallb.io/v1beta1",
-        "kind": "IPAddressPool",
-        "metadata": {"name": namespace},
-        "spec": {
-            "addresses": [f"{IPV4}/32", f"{IPV6}/128"],
-            "autoAssign": False,
-            "serviceAllocation": {"namespaceSelectors": [{"matchLabels": {"kubernetes.io/metadata.name": namespace}}]},
-        },
+        "addresses": [f"{IPV4}/32", f"{IPV6}/128"],
+        "autoAssign": False,
+        "serviceAllocation": {"namespaceSelectors": [{"matchLabels": {"kubernetes.io/metadata.name": namespace}}]},
     }
     advertisement = {
-        "apiVersion": "metallb.io/v1beta1",
-        "kind": "L2Advertisement",
-        "metadata": {"name": namespace},
-        "spec": {
-            "ipAddressPools": [namespace],
-            "nodeSelectors": [{"matchLabels": {f"lb.test/{namespace}": "true"}}],
-            "interfaces": ["vlan120"],
-        },
+        "ipAddressPools": [namespace],
+        "nodeSelectors": [{"matchLabels": {label: "true"}}],
+        "interfaces": ["vlan120"],
     }
+    kube.must("label", "node", "n1", f"{label}=true")
     try:
-        apply(kube, metallb.NAMESPACE, pool, advertisement)
-        apply(kube, namespace, pod("web", "http", PORT, nodeName="n3"))
-        balanced = service(
-            "web", type="LoadBalancer", externalTrafficPolicy="Cluster", ipFamilyPolicy="RequireDualStack"
-        )
-        balanced["metadata"]["annotations"] = {"metallb.io/loadBalancerIPs": f"{IPV4},{IPV6}"}
-        apply(kube, namespace, balanced)
-        kube.kubectl("wait", "pod", "web", f"--namespace={namespace}", "--for=condition=Ready", "--timeout=60s")
+        for kind, spec in (("IPAddressPool", pool), ("L2Advertisement", advertisement)):
+            kube.apply({"apiVersion": "metallb.io/v1beta1", "kind": kind, "metadata": meta, "spec": spec})
+        asks = {"metallb.io/loadBalancerIPs": f"{IPV4},{IPV6}"}
+        kube.apply(service(namespace, "web", asks, type="LoadBalancer", externalTrafficPolicy="Cluster"))
+        serve(kube, namespace, "web", "n3")
         yield namespace
     finally:
-        kube.kubectl("delete", "service", "web", f"--namespace={namespace}", "--ignore-not-found")
+        kube.must("delete", "service", "web", f"--namespace={namespace}", "--ignore-not-found")
         for kind in ("l2advertisement", "ipaddresspool"):
-            kube.kubectl("delete", kind, namespace, f"--namespace={metallb.NAMESPACE}", "--ignore-not-found")
-        kube.kubectl("label", "node", "n1", f"lb.test/{namespace}-")
+            kube.must("delete", kind, namespace, f"--namespace={metallb.NAMESPACE}", "--ignore-not-found")
+        kube.must("label", "node", "n1", f"{label}-")
 
 
 def test_metallb_announces_a_service_on_the_vlan(
-    bed: Bed, kube: Any, announced: str, on_a: Instrument, on_b: Instrument, programs: binaries.Binaries
+    bed: Bed, kube: Kube, announced: str, on_a: Instrument, on_b: Instrument, programs: binaries.Binaries
 ) -> None:
     for address, url in ((IPV4, f"http://{IPV4}/"), (IPV6, f"http://[{IPV6}]/")):
-        processes.wait(bed, url, partial(fetch, on_a, programs, url))
+        eventually(url, partial(fetch, on_a, programs, url))
         answer = fetch(on_a, programs, url)
         assert answer
         assert (answer["pod"], answer["node"]) == ("web", "n3")
@@ -231,9 +226,7 @@ def test_metallb_announces_a_service_on_the_vlan(
         assert not answers(on_b, address, programs)
 
     def announcers() -> set[str]:
-        items = json.loads(kube.kubectl("get", "servicel2statuses", "--all-namespaces", "--output=json").stdout)[
-            "items"
-        ]
+        items = kube.get("servicel2statuses", "--all-namespaces")["items"]
         return {item["status"]["node"] for item in items if item["status"].get("serviceNamespace") == announced}
 
-    processes.wait(bed, "the ServiceL2Status", lambda: announcers() == {"n1"})
+    eventually("the ServiceL2Status", lambda: announcers() == {"n1"})

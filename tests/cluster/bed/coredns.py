@@ -13,24 +13,27 @@ DOMAIN = "cluster.local"
 NAMESPACE = "kube-system"
 LABELS = {"k8s-app": "kube-dns"}  # by which network policies know it
 
+# Two blocks, because `template` comes before `kubernetes` in CoreDNS, whatever order they are written in.
 COREFILE = f"""\
-.:53 {{
+{DOMAIN}:53 in-addr.arpa:53 ip6.arpa:53 {{
     errors
     health {{
         lameduck 1s
     }}
     ready
-    kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{
+    kubernetes {{
         pods insecure
-        fallthrough in-addr.arpa ip6.arpa
         ttl 5
-    }}
-    # Nothing outside the cluster has a name here: at once no, instead of a wait for a server out of reach.
-    template ANY ANY {{
-        rcode NXDOMAIN
     }}
     cache 5
     loadbalance
+}}
+# Nothing outside the cluster has a name here: at once no, instead of a wait for a server out of reach.
+.:53 {{
+    errors
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
 }}
 """
 

@@ -123,9 +123,16 @@ def instrument(bed: Bed, vlan: str, name: str = "camera", number: int = 50) -> I
     try:
         _ip(bed, made.netns, "link set lo up")
         _join(bed, network_of, made.netns, f"{network_of.bridge}{number}", "eth0", ipv4, ipv6)
+        _give_up_sooner(bed, made)
         yield made
     finally:
         processes.run(bed.name, ["ip", "netns", "delete", made.netns], check=False)  # its veth goes with it
+
+
+def _give_up_sooner(bed: Bed, made: Instrument) -> None:
+    """After 1.5 s instead of 3 without an answer: what tests ask for and is not there, nobody has."""
+    files = [f"/proc/sys/net/{family}/neigh/eth0/retrans_time_ms" for family in ("ipv4", "ipv6")]
+    processes.run(bed.name, made.argv(["sh", "-ec", "\n".join(f"echo 500 >{file}" for file in files)]))
 
 
 def hardware_address(bed: Bed, node: str, vlan: str) -> str:
