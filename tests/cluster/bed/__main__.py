@@ -9,8 +9,8 @@ from functools import partial
 
 from tests.cluster.bed import binaries, rise, teardown
 from tests.cluster.bed.crds import SETS
-from tests.cluster.bed.missing import missing
 from tests.cluster.bed.names import NODES, Bed, BedError
+from tests.cluster.bed.needs import missing
 
 say = partial(print, flush=True)
 

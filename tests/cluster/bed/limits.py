@@ -1,6 +1,6 @@
 """Limits of the machine that many kubelets run into; raised while beds are there, put back when the last one goes.
 
-A node has ten open inotify instances, a control plane nine, and an ordinary Debian grants each user 128 of them: without
+A node has ten open inotify instances, a control plane nine, and Debian grants each user 128 of them: without
 more, the kubelets of a third bed end with "too many open files".
 """
 

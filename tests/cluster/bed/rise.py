@@ -25,8 +25,8 @@ from tests.cluster.bed import (
     teardown,
 )
 from tests.cluster.bed.locks import locked
-from tests.cluster.bed.missing import missing
 from tests.cluster.bed.names import NODES, Bed, BedError, bed_of, check_name
+from tests.cluster.bed.needs import missing
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,9 @@ def find(name: str) -> Bed | None:
 def ailing(bed: Bed) -> list[str]:
     """What is wrong with a bed that has been raised: parts that have ended, or an API server that does not answer."""
     ended = [name for name in processes.names(bed) if processes.pid_of(bed, name) is None]
-    return [f"{name} has ended" for name in ended] or ([] if control.healthy(bed) else ["the API server does not answer"])
+    return [f"{name} has ended" for name in ended] or (
+        [] if control.healthy(bed) else ["the API server does not answer"]
+    )
 
 
 def up(
