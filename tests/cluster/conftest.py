@@ -11,7 +11,7 @@ import pytest
 from tests.cluster import traces
 from tests.cluster.bed import Bed, BedError, down, find, missing, reap, up
 from tests.cluster.bed.binaries import BED, CONTROL_PLANE
-from tests.cluster.bed.missing import unbuilt
+from tests.cluster.bed.needs import unbuilt
 from tests.cluster.kube import Kube
 from tests.tiers import need
 
