@@ -118,11 +118,11 @@ def _pool(pool: LoadBalancer, paint: Paint) -> Iterator[str]:
                 item.node + (f" ({', '.join(item.interfaces)})" if item.interfaces else "") for item in current
             )
             silent = [item.node for item in current if not item.node_ready]
-            words = f"announced by {by}" + (", whose kubelet is silent: it may or may not be so" if silent else "")
+            words = f"announced by {by}" + (", as it said before it became NOT READY" if silent else "")
         else:
             words = f"announced by nobody: {use.why}"
         # an older word of a node that died with it: said, because kubectl shows it beside the true one
-        words += f"; no longer by {', '.join(stale)}, whose status is still there" if stale and current else ""
+        words += f"; no longer by {', '.join(stale)}, though its ServiceL2Status is still there" if stale else ""
         good = bool(current) and all(item.node_ready for item in current)
         yield from _marked(paint.mark(good), f"{use.service}  {', '.join(use.addresses)}  {words}", 4)
 

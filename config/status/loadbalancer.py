@@ -15,6 +15,8 @@ from config.status.model import Announcer, Findings, LoadBalancer, ServiceUse, S
 STATUSES = ("metallb.io/v1beta1", "servicel2statuses")
 _ANNOUNCED = "nodeAssigned"
 """The speaker's event as it begins to announce (MetalLB, speaker/main.go)."""
+STATUS, EVENT = "ServiceL2Status", "event"
+_SECONDS = len("2026-11-21T03:00:00")
 _TROUBLE = ("announceFailed", "AllocationFailed", "LoadBalancerFailed", "nolbIPsIPFamily", "noclusterIPsIPFamily")
 
 
@@ -122,7 +124,7 @@ def _use(
     current = [item for item in announcers if item.current]
     for item in current:
         if not item.node_ready:
-            found.wrong(f"{name} was last announced by {item.node}, which is not ready; no other node has taken over")
+            found.wrong(f"{name} was last announced by {item.node}, which is not ready; no other node says that it is")
         if network.gateway_nodes and item.node not in network.gateway_nodes:
             found.alarm(f"{name} is announced by {item.node}, which is no gateway node of {network.name}")
     why = "" if current else _why_silent(network, service, live, pods, traffic)
@@ -133,23 +135,31 @@ def _use(
 
 
 def _announcers(service: Service, live: Live, traffic: Traffic) -> tuple[Announcer, ...]:
-    """Who says that it announces, the one to believe first.
+    """Who says that it announces, newest word first: that one is to be believed.
 
-    A speaker takes its ServiceL2Status away as it loses a Service, but one that died with its node cannot, and its
-    word stays until its Pod is deleted. Its successor's word is newer. So: the newest of a node that is ready; and
-    where none is, the newest of all, for a node whose kubelet is silent may well go on announcing: speakers watch each
-    other (memberlist), not kubelets, and pass an address on within seconds of a speaker's death.
+    Two sorts of words, for neither is enough. The speaker's ServiceL2Status stays when its node dies, and before 0.16
+    the node that takes over cannot replace it, as status.node is immutable (MetalLB issues 2626 and 2930; seen on the
+    test bed): only its event nodeAssigned is true then. Events go after an hour, and then the status is all there is.
+    Whether the node is ready decides nothing: speakers watch each other (memberlist) and not kubelets, so one whose
+    kubelet alone is silent goes on announcing.
     """
-    said = traffic.announcements.get((service.namespace, service.name), ())
-    told = [Announcer(item.node, item.interfaces, item.since, _ready(live, item.node), False) for item in said]
-    if not said and STATUSES not in live.served:  # MetalLB before 0.14.6 tells by events alone
-        events = traffic.events.get((service.namespace, service.name), ())
-        word = next((event for event in events if event.reason == _ANNOUNCED), None)
-        if word is not None and (node := _quoted(word.message)):
-            told = [Announcer(node, (), word.last, _ready(live, node), False)]
-    # stable: the newest first among those that are ready, and among those that are not
-    told.sort(key=lambda item: not item.node_ready)
-    return tuple(replace(item, current=number == 0) for number, item in enumerate(told))
+    words = {
+        item.node: Announcer(item.node, item.interfaces, item.since, STATUS, _ready(live, item.node), False)
+        for item in reversed(traffic.announcements.get((service.namespace, service.name), ()))
+    }
+    for event in reversed(traffic.events.get((service.namespace, service.name), ())):
+        node = _quoted(event.message) if event.reason == _ANNOUNCED else ""
+        known = words.get(node)
+        if known is not None:
+            words[node] = replace(known, since=max(known.since, event.last))
+        elif node:
+            words[node] = Announcer(node, (), event.last, EVENT, _ready(live, node), False)
+    newest = sorted(words.values(), key=lambda word: (word.since[:_SECONDS], word.source == STATUS), reverse=True)
+    return tuple(
+        replace(word, current=number == 0)
+        for number, word in enumerate(newest)
+        if number == 0 or word.source == STATUS  # an old event is history, an old status misleads
+    )
 
 
 def _ready(live: Live, node: str) -> bool:

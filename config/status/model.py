@@ -118,6 +118,9 @@ class Announcer:
     node: str
     interfaces: tuple[str, ...]
     since: str
+    """RFC 3339: when it last said so."""
+    source: str
+    """Where it said so: ServiceL2Status, or event (nodeAssigned)."""
     node_ready: bool
     """Whether Kubernetes counts the node as ready. One that is not may still announce, if only its kubelet is gone."""
     current: bool

@@ -88,7 +88,7 @@ def test_a_stray_pod_is_said_loudly() -> None:
 
 def test_an_address_that_moved_names_both_nodes() -> None:
     text = " ".join(as_text(night("physics"), Paint(), table=False).split())
-    assert "announced by n2 (vlan120); no longer by n1, whose status is still there" in text
+    assert "announced by n2 (vlan120); no longer by n1, though its ServiceL2Status is still there" in text
 
 
 def test_one_line_a_tenant() -> None:
