@@ -55,10 +55,10 @@ def wait(bed: Bed, namespace: str, resource: str, name: str) -> None:
     """Wait until all pods of a workload (resource: `deployments`, `daemonsets`) are ready.
 
     Raises:
-        BedError: They are not within a minute.
+        BedError: They are not within two minutes: the nodes may be coming up meanwhile.
     """
     path = f"/apis/apps/v1/namespaces/{namespace}/{resource}/{name}"
-    processes.wait(bed, f"{namespace}/{name}", lambda: complete(control.call(bed, "GET", path)))
+    processes.wait(bed, f"{namespace}/{name}", lambda: complete(control.call(bed, "GET", path)), patience_s=120)
 
 
 def complete(workload: Object) -> bool:

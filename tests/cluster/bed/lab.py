@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from tests.cluster.bed.names import Bed, BedError, Vlan
 Address = IPv4Address | IPv6Address | str
 
 
-def start(bed: Bed, _programs: object = None) -> None:
+def start(bed: Bed) -> None:
     """Make each VLAN's bridge and join its nodes, whose network namespaces are there already.
 
     What is there stays as it is, so that a call after a killed one completes it.
@@ -126,7 +128,11 @@ def instrument(bed: Bed, vlan: str, name: str = "camera", number: int = 50) -> I
         _give_up_sooner(bed, made)
         yield made
     finally:
-        processes.run(bed.name, ["ip", "netns", "delete", made.netns], check=False)  # its veth goes with it
+        # What still runs on it would keep it, with its veth, in being.
+        for pid in processes.run(bed.name, ["ip", "netns", "pids", made.netns], check=False).split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        processes.run(bed.name, ["ip", "netns", "delete", made.netns], check=False)
 
 
 def _give_up_sooner(bed: Bed, made: Instrument) -> None:
