@@ -45,7 +45,10 @@ def _text(objects: Objects) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden_world(case: str, pytestconfig: pytest.Config) -> None:
-    compare(DATA / case / "expected.yaml", _text(compile_world(load(DATA / case))), pytestconfig)
+    """Whole worlds, but for admission rules, which are the same for every tenant: kyoto's file alone holds them."""
+    objects = compile_world(load(DATA / case))
+    told = tuple(one for one in objects if case == "kyoto" or one["kind"] != "ValidatingAdmissionPolicy")
+    compare(DATA / case / "expected.yaml", _text(told), pytestconfig)
 
 
 def test_objects_are_in_order_named_once_and_ours(world: World) -> None:
