@@ -136,19 +136,25 @@ def container(launch: Launch) -> dict[str, Any]:
 
 def command(launch: Launch) -> list[str]:
     """Program and arguments, with the settings file's path put in."""
-    return [word.replace("{settings}", SETTINGS) for word in launch.plan.argv]
+    return [_literal(word.replace("{settings}", SETTINGS)) for word in launch.plan.argv]
 
 
 def env(launch: Launch) -> list[dict[str, Any]]:
     """The variables: plain ones by name, then those out of Secrets."""
     plain = {"HOME": launch.plan.home, "PYTHONUNBUFFERED": "1", **launch.plan.env}
     return [
-        *({"name": name, "value": value} for name, value in sorted(plain.items())),
+        *({"name": name, "value": _literal(value)} for name, value in sorted(plain.items())),
         *(
             {"name": one.variable, "valueFrom": {"secretKeyRef": {"name": one.secret, "key": one.key}}}
             for one in launch.plan.secret_env
         ),
     ]
+
+
+def _literal(text: str) -> str:
+    """*text* as the kubelet hands it on unchanged: it replaces $(NAME) in commands and variables by what NAME holds,
+    a Secret's content too, and $$ by $ (Kubernetes, "Define Dependent Environment Variables")."""
+    return text.replace("$", "$$")
 
 
 def resources(launch: Launch) -> dict[str, Any]:
