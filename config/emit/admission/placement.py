@@ -12,6 +12,7 @@ NODE_SELECTOR = "scheduler.alpha.kubernetes.io/node-selector"
 NODE_TAINTS = "node.kubernetes.io/"
 """Taints that Kubernetes itself sets (not-ready, unreachable, disk-pressure, …). DefaultTolerationSeconds and the
 DaemonSet controller make Pods tolerate them."""
+_SELECTED = "it.spec.?nodeSelector[?pair[0]]"
 
 
 def variables(site: Site) -> tuple[Variable, ...]:
@@ -32,7 +33,7 @@ def own_workers() -> Rule:
     )
     return Rule(
         "workers",
-        f"variables.workerPairs.filter(pair, it.spec.?nodeSelector[?pair[0]] != optional.of(pair[1])).map(pair, {problem})",
+        f"variables.workerPairs.filter(pair, {_SELECTED} != optional.of(pair[1])).map(pair, {problem})",
     )
 
 
@@ -44,8 +45,7 @@ def no_other_workers() -> Rule:
     )
     return Rule(
         "workers",
-        "variables.workerPairs.filter(pair, it.spec.?nodeSelector[?pair[0]].orValue(pair[1]) != pair[1])"
-        f".map(pair, {problem})",
+        f"variables.workerPairs.filter(pair, {_SELECTED}.orValue(pair[1]) != pair[1]).map(pair, {problem})",
     )
 
 
@@ -78,21 +78,22 @@ def preferred_affinity(site: Site) -> Rule:
 
 def pod_affinity(_: Site) -> Rule:
     """Anti-affinity to Pods of other namespaces keeps these away from whole zones: it holds both ways."""
-    kinds = ("podAffinity", "podAntiAffinity")
-    required = (f"it.spec.?affinity.?{kind}.?requiredDuringSchedulingIgnoredDuringExecution" for kind in kinds)
-    preferred = (f"it.spec.?affinity.?{kind}.?preferredDuringSchedulingIgnoredDuringExecution" for kind in kinds)
-    terms = " + ".join(
-        [
-            *(f"{path}.orValue([])" for path in required),
-            *(f"{path}.orValue([]).map(each, each.podAffinityTerm)" for path in preferred),
-        ]
-    )
-    elsewhere = "has(term.namespaceSelector) || term.?namespaces.orValue([]).exists(n, n != request.namespace)"
+    lists = [
+        (f"it.spec.?affinity.?{kind}.?{when}DuringSchedulingIgnoredDuringExecution.orValue([])", term)
+        for kind in ("podAffinity", "podAntiAffinity")
+        for when, term in (("required", "term"), ("preferred", "term.podAffinityTerm"))
+    ]
+    # To each list by itself: for the type checker their members are of different types, which `+` does not take.
+    return Rule("podAffinity", " + ".join(_elsewhere(path, term) for path, term in lists))
+
+
+def _elsewhere(terms: str, term: str) -> str:
+    found = f"has({term}.namespaceSelector) || {term}.?namespaces.orValue([]).exists(n, n != request.namespace)"
     problem = (
-        "'spec.affinity asks for Pods of other namespaces (topologyKey ' + term.topologyKey + '): "
+        f"'spec.affinity asks for Pods of other namespaces (topologyKey ' + {term}.topologyKey + '): "
         "leave namespaces and namespaceSelector out'"
     )
-    return Rule("podAffinity", f"({terms}).filter(term, {elsewhere}).map(term, {problem})")
+    return f"{terms}.filter(term, {found}).map(term, {problem})"
 
 
 def priority(_: Site) -> Rule:

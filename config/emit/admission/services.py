@@ -14,6 +14,7 @@ from config.names import ACCOUNT_PREFIX, keys
 METALLB = ("metallb.io", "metallb.universe.tf")
 """Prefixes of MetalLB's annotations: since 0.14.9, and before (still read)."""
 _TYPE = "it.spec.?type.orValue('ClusterIP')"
+_BALANCED = f"{_TYPE} == 'LoadBalancer'"
 _NO_NODE_PORTS = "it.spec.?allocateLoadBalancerNodePorts.orValue(true) == false"
 
 
@@ -56,13 +57,13 @@ def service_type() -> Rule:
 def node_ports_off() -> Rule:
     """Kubernetes gives a LoadBalancer node ports too unless told not to; MetalLB needs none."""
     problem = text("type LoadBalancer opens ports on every node: write spec.allocateLoadBalancerNodePorts: false")
-    return Rule("nodePortsOff", f"{_TYPE} == 'LoadBalancer' && !({_NO_NODE_PORTS}) ? [{problem}] : []")
+    return Rule("nodePortsOff", f"{_BALANCED} && !({_NO_NODE_PORTS}) ? [{problem}] : []")
 
 
 def node_ports() -> Rule:
     """Numbers chosen by hand count even then. (Those that Kubernetes has just chosen itself are told above.)"""
     problem = "'spec.ports has nodePort ' + string(port.nodePort) + ', open on every node: leave it out'"
-    chosen = f"{_TYPE} == 'LoadBalancer' && (request.operation == 'UPDATE' || {_NO_NODE_PORTS})"
+    chosen = f"{_BALANCED} && (request.operation == 'UPDATE' || {_NO_NODE_PORTS})"
     return Rule(
         "nodePorts",
         f"{chosen} ? it.spec.?ports.orValue([]).filter(port, port.?nodePort.orValue(0) != 0).map(port, {problem}) : []",
@@ -81,23 +82,24 @@ def external_ips() -> Rule:
 def has_addresses() -> Rule:
     """A tenant without addresses gets none from a pool that is open to everybody."""
     problem = "'tenant ' + variables.tenant + ' has no LoadBalancer addresses: use type ClusterIP'"
-    return Rule("hasAddresses", f"{_TYPE} == 'LoadBalancer' && variables.tenantAddresses.size() == 0 ? [{problem}] : []")
+    return Rule("hasAddresses", f"{_BALANCED} && variables.tenantAddresses.size() == 0 ? [{problem}] : []")
 
 
 def own_addresses() -> Rule:
     """Whatever way an address is asked for, it is the tenant's.
 
-    The type is in the sentence so that a Service which asked in vain as ClusterIP is looked at anew as LoadBalancer.
+    Of a LoadBalancer only, as MetalLB does: so one that asked in vain as ClusterIP is looked at when its type changes.
     """
     by_annotation = (
         f"({value} == '' ? [] : {value}.split(',').map(address, address.trim()))"
         for value in (annotation(f"{prefix}/loadBalancerIPs", "it") for prefix in METALLB)
     )
     by_field = "(it.spec.?loadBalancerIP.orValue('') == '' ? [] : [it.spec.loadBalancerIP])"
-    problem = f"{_TYPE} + ' Service asks for address \"' + address + '\": ' + {_right_addresses()}"
+    problem = f"'the Service asks for address \"' + address + '\": ' + {_right_addresses()}"
+    asked = " + ".join([by_field, *by_annotation])
     return Rule(
         "addresses",
-        f"({' + '.join([by_field, *by_annotation])}).filter(address, !{_own('address')}).map(address, {problem})",
+        f"{_BALANCED} ? ({asked}).filter(address, !{_own('address')}).map(address, {problem}) : []",
     )
 
 
@@ -106,10 +108,11 @@ def own_pools() -> Rule:
     own = f"{text(ACCOUNT_PREFIX)} + variables.tenant + '.'"  # as config.names.network_object has it
     pools = ", ".join(annotation(f"{prefix}/address-pool", "it") for prefix in METALLB)
     problem = (
-        f"{_TYPE} + ' Service asks for address pool ' + pool + ': pools of tenant ' + variables.tenant "
+        "'the Service asks for address pool ' + pool + ': pools of tenant ' + variables.tenant "
         f"+ ' begin with ' + {own}"
     )
-    return Rule("pools", f"[{pools}].filter(pool, pool != '' && !pool.startsWith({own})).map(pool, {problem})")
+    foreign = f"[{pools}].filter(pool, pool != '' && !pool.startsWith({own})).map(pool, {problem})"
+    return Rule("pools", f"{_BALANCED} ? {foreign} : []")
 
 
 def load_balancer_class() -> Rule:
