@@ -86,6 +86,7 @@ def _plan(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> int:
     from config.cluster import dialogue, planning
     from config.cluster.client import Cluster, ClusterError
     from config.plan.decide import Options
+    from config.plan.model import Plan
     from config.plan.text import plan_data
 
     as_json = arguments.output == "json"
@@ -100,7 +101,7 @@ def _plan(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> int:
     except (WorldError, ClusterError) as error:
         lines = [*map(str, error.problems)] if isinstance(error, WorldError) else [str(error)]
         if as_json:
-            print(json.dumps({"problems": lines}, indent=2, ensure_ascii=False))
+            print(json.dumps(plan_data(Plan(problems=tuple(lines))), indent=2, ensure_ascii=False))
         else:
             dialogue.complain(lines)
         return 1

@@ -13,6 +13,7 @@ from config.cluster.lease import Lease
 from config.cluster.planning import Declared, make_plan
 from config.plan.decide import Options
 from config.plan.model import Change, Plan
+from config.plan.text import count
 
 _PATIENCE = 600.0
 """Seconds to wait for another apply that shows signs of life."""
@@ -59,7 +60,8 @@ def apply(
         )
     for said in warnings:
         print(f"warning: the API server says: {said}", file=sys.stderr)
-    print(f"applied in {done:,} step{'' if done == 1 else 's'}: the cluster is as declared")
+    but = ", but for the warnings above" if plan.warnings else ""
+    print(f"applied in {count(done, 'step')}; the cluster is as declared{but}")
     return 0
 
 

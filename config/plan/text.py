@@ -94,8 +94,9 @@ def _field(field: Field, paint: Paint) -> Iterator[str]:
 
 
 def _line_diff(old: Any, new: Any) -> Iterator[str]:
-    """Only the lines that differ, and one on each side."""
-    for line in difflib.unified_diff(_block(old), _block(new), n=1, lineterm=""):
+    """Only the lines that differ, and one on each side where lines hang together."""
+    around = 0 if isinstance(old, list) and _is_plain(old) else 1
+    for line in difflib.unified_diff(_block(old), _block(new), n=around, lineterm=""):
         if not line.startswith(("---", "+++", "@@")):
             yield f"{line[0]} {line[1:]}"
 
@@ -103,9 +104,13 @@ def _line_diff(old: Any, new: Any) -> Iterator[str]:
 def _block(value: Any) -> list[str]:
     if isinstance(value, str):
         return value.splitlines() if "\n" in value else value.replace(" && ", "\n&& ").split("\n")
-    if isinstance(value, list) and all(not isinstance(one, dict | list) for one in value):
+    if isinstance(value, list) and _is_plain(value):
         return [_value(one) for one in value]
     return json.dumps(value, indent=2, ensure_ascii=False).splitlines()
+
+
+def _is_plain(items: list[Any]) -> bool:
+    return all(not isinstance(one, dict | list) for one in items)
 
 
 def _value(value: Any) -> str:
