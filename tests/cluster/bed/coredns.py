@@ -38,7 +38,7 @@ COREFILE = f"""\
 """
 
 
-class Programs(deploy.Kubectl, Protocol):
+class Programs(Protocol):
     """The part of binaries.Binaries that is used here."""
 
     @property
@@ -51,7 +51,7 @@ def start(bed: Bed, programs: Programs) -> None:
     Raises:
         BedError: It was not ready in time.
     """
-    deploy.apply(bed, programs, objects(bed, programs.coredns))
+    deploy.apply(bed, objects(bed, programs.coredns))
     deploy.wait(bed, NAMESPACE, "deployments", "coredns")
 
 

@@ -27,7 +27,7 @@ DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _LEFT_OUT = {"CustomResourceDefinition", "ValidatingWebhookConfiguration"}
 
 
-class Programs(deploy.Kubectl, Protocol):
+class Programs(Protocol):
     """The part of binaries.Binaries that is used here."""
 
     @property
@@ -50,7 +50,7 @@ def start(bed: Bed, programs: Programs) -> None:
     there = {item["metadata"]["name"] for item in control.call(bed, "GET", DEFINITIONS)["items"]}
     manifest = yaml.safe_load_all(programs.metallb_manifest.read_text(encoding="utf-8"))
     wanted = [*definitions(programs.metallb_crds, there), *objects(manifest, apart)]
-    deploy.apply(bed, programs, wanted if _has_key(bed) else [*wanted, _key()])
+    deploy.apply(bed, wanted if _has_key(bed) else [*wanted, _key()])
     deploy.wait(bed, NAMESPACE, "deployments", "controller")
     deploy.wait(bed, NAMESPACE, "daemonsets", "speaker")
 

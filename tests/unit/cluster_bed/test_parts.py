@@ -93,6 +93,20 @@ def test_when_a_workload_is_complete(given: dict[str, Any], complete: bool) -> N
     assert deploy.complete(given) is complete
 
 
+@pytest.mark.parametrize(
+    ("version", "kind", "namespace", "path"),
+    [
+        ("v1", "Namespace", None, "/api/v1/namespaces/x"),
+        ("v1", "ConfigMap", "ns", "/api/v1/namespaces/ns/configmaps/x"),
+        ("apps/v1", "DaemonSet", "ns", "/apis/apps/v1/namespaces/ns/daemonsets/x"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole", None, "/apis/rbac.authorization.k8s.io/v1/clusterroles/x"),
+    ],
+)
+def test_where_an_object_is(version: str, kind: str, namespace: str | None, path: str) -> None:
+    metadata = {"name": "x", **({"namespace": namespace} if namespace else {})}
+    assert deploy.path_of({"apiVersion": version, "kind": kind, "metadata": metadata}) == path
+
+
 MANIFEST = """
 apiVersion: v1
 kind: ServiceAccount
