@@ -75,8 +75,15 @@ class Policy:
 
 
 def manifests(site: Site, policy: Policy) -> Iterator[Manifest]:
-    """The policy and the binding that puts it into force, both called `<concern>.<label domain>`."""
+    """The policy and the binding that puts it into force, both called `<concern>.<label domain>`.
+
+    ValueError where two variables or rules of it have one name.
+    """
     name = f"{policy.concern}.{site.label_domain}"
+    variables = tuple(_variables(site, policy))
+    for number, variable in enumerate(variables):
+        if any(variable.name == other.name for other in variables[:number]):
+            raise ValueError(f"{policy.concern}: two variables are called {variable.name}")
     yield {
         "apiVersion": API_VERSION,
         "kind": "ValidatingAdmissionPolicy",
@@ -89,7 +96,7 @@ def manifests(site: Site, policy: Policy) -> Iterator[Manifest]:
                 "resourceRules": [resources.rule() for resources in policy.resources],
             },
             **({"matchConditions": [_named(condition) for condition in policy.only_if]} if policy.only_if else {}),
-            "variables": [_named(variable) for variable in _variables(site, policy)],
+            "variables": [_named(variable) for variable in variables],
             "validations": [
                 {
                     "expression": "variables.problems.size() == 0",

@@ -28,7 +28,7 @@ SITE = Site(
     image_registries=("registry.example.org/research", "docker.io/library", "jupyter", "localhost:5000"),
 )
 KEYS = keys(SITE)
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def tenant(name: str, **fields: Any) -> Tenant:

@@ -73,7 +73,6 @@ def test_types_are_right(people: Hall, concern: str) -> None:
     [
         ("pods", "spec.containers", "spec.containrs"),
         ("pods", "spec.?tolerations", "spec.?toleration"),
-        ("templates", "term.topologyKey", "term.topologyKeys"),
         ("cronjobs", "each.spec.jobTemplate", "each.spec.jobTemplates"),
         ("services", "port.?nodePort", "port.?nodePorts"),
         ("bindings", "it.target", "it.targets"),
