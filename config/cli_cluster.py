@@ -1,4 +1,4 @@
-"""The commands that make Kubernetes objects of a world: tenanthub render. hub/cli.py adds them to its own.
+"""The commands about a cluster: tenanthub render, and those that ask one. hub/cli.py adds them to its own.
 
 Exit codes of render: 0 rendered, 1 the world is wrong or not fit for a cluster, 2 the command itself was wrong.
 """
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from config import cli_plan, cli_status
 from config.check.cluster import doubts, ready_for_cluster
 from config.errors import WorldError, in_order
 from config.load import ExtraCheck, load_sources
@@ -24,7 +25,13 @@ examples:
 
 
 def add_commands(subparsers: Any, extra_check: ExtraCheck | None = None) -> None:
-    """Register the commands; each sets `run`, a callable from the Namespace to the exit code."""
+    """Register render, plan, apply, status; each sets `run`, a callable from the Namespace to the exit code."""
+    _add_render(subparsers, extra_check)
+    cli_plan.add_commands(subparsers, extra_check)
+    cli_status.add_commands(subparsers, extra_check)
+
+
+def _add_render(subparsers: Any, extra_check: ExtraCheck | None) -> None:
     summary = "print the Kubernetes objects of a declared world as YAML"
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "render",

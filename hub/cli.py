@@ -9,6 +9,7 @@ from collections.abc import Sequence
 _EXAMPLES = """examples:
   tenanthub run                      start everything on this machine
   tenanthub check world/             is the declared world right?
+  tenanthub plan world/              what would apply change in the cluster?
   tenanthub token physics-member     an API token, for scripts
   tenanthub stop                     end the hub and all it has started
 """
