@@ -40,6 +40,15 @@ class CoderOptions(Options):
         },
     )
     """Coder cannot be served below a path, so the hub's proxy does not lead to it."""
+    open_to: Literal["network", "everybody"] = Field(
+        default="network",
+        title="Who may connect",
+        json_schema_extra={
+            "labels": {"network": "The tenant's network", "everybody": "Whoever reaches the address"},
+            "group": "More",
+        },
+    )
+    """Coder has its own sign-in either way."""
     access_url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+$", max_length=200)] | None = Field(
         default=None, title="Access URL", json_schema_extra={"placeholder": "https://coder.example.org"}
     )
@@ -107,6 +116,7 @@ class CoderKind(Kind):
             ),
             ports=(KubePort(name="http", port=80, target=PORT),),
             addresses=addresses,
+            sources=options["open_to"],
             ready=Ready(http="/healthz", within_s=300),
             grace_s=60,
             rules=(

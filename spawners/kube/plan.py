@@ -147,6 +147,8 @@ class KubePlan(Declared):
     ports: tuple[KubePort, ...] = ()
     addresses: tuple[str, ...] = ()
     """LoadBalancer addresses of the Service; none with ports: a Service of type ClusterIP."""
+    sources: Literal["network", "everybody"] = "network"
+    """Who may connect to the addresses: the subnets of the workload's network, or whoever reaches them."""
     ready: Ready | None = None
     grace_s: int = 30
     """Seconds between SIGTERM and SIGKILL."""

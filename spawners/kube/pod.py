@@ -227,12 +227,19 @@ def _ports(launch: Launch) -> list[dict[str, Any]]:
 def _probes(ready: Ready, launch: Launch) -> dict[str, Any]:
     """Each second until it serves, then every five. No liveness probe: a program that cannot go on ends by itself,
     and one that waits for a slow object store must not be killed for it."""
-    if ready.file is not None:
-        # No TCP probe: to an FTP server each one is a session that it logs, counts and answers.
-        look: dict[str, Any] = {"exec": {"command": ["test", "-e", ready.file]}}
-    else:
-        look = {"httpGet": {"path": ready.http, "port": launch.plan.ports[0].target}}
     return {
-        "startupProbe": {**look, "periodSeconds": 1, "failureThreshold": ready.within_s, "timeoutSeconds": 5},
-        "readinessProbe": {**look, "periodSeconds": 5, "failureThreshold": 3, "timeoutSeconds": 5},
+        "startupProbe": {
+            **_look(ready, launch),
+            "periodSeconds": 1,
+            "failureThreshold": ready.within_s,
+            "timeoutSeconds": 5,
+        },
+        "readinessProbe": {**_look(ready, launch), "periodSeconds": 5, "failureThreshold": 3, "timeoutSeconds": 5},
     }
+
+
+def _look(ready: Ready, launch: Launch) -> dict[str, Any]:
+    # No TCP probe: to an FTP server each one is a session that it logs, counts and answers.
+    if ready.file is not None:
+        return {"exec": {"command": ["test", "-e", ready.file]}}
+    return {"httpGet": {"path": ready.http, "port": launch.plan.ports[0].target}}

@@ -49,6 +49,8 @@ def _unreadable(field: str, one: Mapping[str, Any]) -> Iterator[Violation]:
     for part in ("requests", "limits"):
         for name, value in mapping(one, "resources", part).items():
             where = f"{field}.resources.{part}.{name}"
+            if value is None:
+                continue
             if name not in COUNTED and name != UNCOUNTED:
                 yield Violation(where, "is not part of any size: leave it out")
             elif name in COUNTED:

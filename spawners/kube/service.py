@@ -61,10 +61,12 @@ def _load_balancer(launch: Launch) -> dict[str, Any]:
 
 
 def source_ranges(launch: Launch) -> list[str]:
-    """Who may connect: the network's own subnets, or whom the plan names.
+    """Who may connect: the network's own subnets; empty where the plan opens it to everybody.
 
     kube-proxy reads them family by family and takes an empty list for "everybody", so a family that the Service has
     is never without a range: config.check sees to it that an address lies in a subnet of its network.
     """
+    if launch.plan.sources == "everybody":
+        return []
     network = launch.tenant.network(launch.workload.network) if launch.workload.network else None
     return [str(subnet) for subnet in network.subnets] if network else []

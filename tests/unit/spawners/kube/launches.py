@@ -108,6 +108,7 @@ def cases() -> dict[str, Launch]:
         "crawler-skip-ipv6": launch(TENANT, "crawl", skip, name="news", tenant=six),
         "transfer": launch(TENANT, "transfer", TRANSFER, name="copy"),
         "coder": launch(TENANT, "coder", CODER, name="coder"),
+        "coder-open-ipv6": launch(TENANT, "coder", {**CODER, "open_to": "everybody"}, name="coder", tenant=six),
         "coder-ingress": launch(
             TENANT, "coder", {**CODER, "reach": "ingress", "access_url": "https://coder.example.org"}, name="coder"
         ),
