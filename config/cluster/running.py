@@ -29,9 +29,9 @@ class Running:
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Such as "2 Pods: crawl-1, crawl-2"."""
+        """Such as "Pods (2): crawl-1, crawl-2"."""
         more = f" and {len(self.names) - _SHOWN} more" if len(self.names) > _SHOWN else ""
-        return f"{len(self.names)} {self.what}: {', '.join(self.names[:_SHOWN])}{more}"
+        return f"{self.what} ({len(self.names)}): {', '.join(self.names[:_SHOWN])}{more}"
 
 
 def running(cluster: Cluster, namespace: str) -> tuple[Running, ...]:

@@ -69,7 +69,8 @@ def _release(plan: Plan) -> Iterable[list[Step]]:
             delete.append(change)
         elif holder is not None:
             narrow.append(Step("narrow", change, narrowed(holder)))
-    touched = {change.name for change in plan.changes if change.kind.kind == "EgressGateway"}
+    standing = [change for change in plan.changes if change.action != "delete"]
+    touched = {change.name for change in (*standing, *delete) if change.kind.kind == "EgressGateway"}
     delete += [
         change
         for change in plan.changes

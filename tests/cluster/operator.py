@@ -149,7 +149,7 @@ def state(cluster: Cluster, keys: Keys) -> dict[Key, Manifest]:
 
 
 def writes(cluster: Cluster, keys: Keys) -> dict[Key, Any]:
-    """By identity, what changes whenever somebody writes to an object; controllers' reports of a status do not count."""
+    """By identity, what changes whenever somebody writes to an object; reports of a status do not count."""
     return {
         key(one): [entry for entry in one["metadata"]["managedFields"] if not entry.get("subresource")]
         for one in _ours(cluster, keys)

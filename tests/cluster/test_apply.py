@@ -273,7 +273,7 @@ def test_removing_a_tenant_lists_what_runs_and_needs_its_name(operator: Operator
     assert removal["tenant"] == unique
     assert removal["running"] == {"CronJobs": ["nightly"]}
     told = operator.refused()
-    assert "1 CronJobs: nightly" in told
+    assert "CronJobs (1): nightly" in told
     assert f"--remove-tenant {unique}" in told
     operator.apply("--remove-tenant", unique)
     assert operator.cluster.get(f"/api/v1/namespaces/{namespace(unique)}") is None
