@@ -51,17 +51,14 @@ def emit(world: World) -> Iterator[Manifest]:
 
 
 def _spec(site: Site, tenant: Tenant, foreign: list[str]) -> dict[str, Any]:
-    others = {"matchExpressions": _others(site, tenant)}
-    own = {"matchLabels": {_tenant_label(site): tenant.name}}
-    friends = [own, *(_pods_of(name) for name in (site.cluster.hub_namespace, *site.cluster.ingress_namespaces))]
     denied = [*map(str, METADATA), *foreign]
     return {
         "description": f"Tenant {tenant.name}: closed to other tenants, both ways, whatever else allows it.",
-        "endpointSelector": own,
-        "ingressDeny": [{"fromEndpoints": [others]}],
-        "ingress": [{"fromEndpoints": friends}, *_from_outside(tenant)],
-        "egressDeny": [{"toEndpoints": [others]}, {"toCIDR": denied}],
-        "egress": [{"toEndpoints": friends}, _dns(), {"toCIDRSet": _world(site)}],
+        "endpointSelector": _own(site, tenant),
+        "ingressDeny": [{"fromEndpoints": [_others(site, tenant)]}],
+        "ingress": [{"fromEndpoints": _friends(site, tenant)}, *_from_outside(tenant)],
+        "egressDeny": [{"toEndpoints": [_others(site, tenant)]}, {"toCIDR": denied}],
+        "egress": [{"toEndpoints": _friends(site, tenant)}, _dns(), {"toCIDRSet": _world(site)}],
     }
 
 
@@ -71,13 +68,20 @@ def _tenant_label(site: Site) -> str:
     return f"k8s:io.cilium.k8s.namespace.labels.{keys(site).tenant}"
 
 
-def _others(site: Site, tenant: Tenant) -> list[dict[str, Any]]:
+def _own(site: Site, tenant: Tenant) -> dict[str, Any]:
+    return {"matchLabels": {_tenant_label(site): tenant.name}}
+
+
+def _others(site: Site, tenant: Tenant) -> dict[str, Any]:
     key = _tenant_label(site)
-    return [{"key": key, "operator": "Exists"}, {"key": key, "operator": "NotIn", "values": [tenant.name]}]
+    not_this = {"key": key, "operator": "NotIn", "values": [tenant.name]}
+    return {"matchExpressions": [{"key": key, "operator": "Exists"}, not_this]}
 
 
-def _pods_of(name: str) -> dict[str, Any]:
-    return {"matchLabels": {_NAMESPACE: name}}
+def _friends(site: Site, tenant: Tenant) -> list[dict[str, Any]]:
+    """Pods of the tenant itself, of the hub and of the ingress controllers: both ways, any port."""
+    namespaces = (site.cluster.hub_namespace, *site.cluster.ingress_namespaces)
+    return [_own(site, tenant), *({"matchLabels": {_NAMESPACE: name}} for name in namespaces)]
 
 
 def _from_outside(tenant: Tenant) -> Iterator[dict[str, Any]]:

@@ -73,7 +73,7 @@ func decide(repository *policy.Repository, one testCase) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	subject := labels.Map2Labels(one.Subject, labels.LabelSourceUnspec).LabelArray()
+	subject := labels.Map2Labels(one.Subject, "").LabelArray()
 	context := policy.SearchContext{
 		From:   subject,
 		To:     peer,
@@ -95,7 +95,7 @@ func decide(repository *policy.Repository, one testCase) (string, error) {
 func identityLabels(peer map[string]string) (labels.LabelArray, error) {
 	cidr, outside := peer["cidr"]
 	if !outside {
-		return labels.Map2Labels(peer, labels.LabelSourceUnspec).LabelArray(), nil
+		return labels.Map2Labels(peer, "").LabelArray(), nil
 	}
 	prefix, err := netip.ParsePrefix(cidr)
 	if err != nil {
