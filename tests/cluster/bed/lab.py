@@ -24,7 +24,7 @@ Address = IPv4Address | IPv6Address | str
 def start(bed: Bed) -> None:
     """Make each VLAN's bridge and join its nodes, whose network namespaces are there already.
 
-    What is there stays as it is, so that a call after a killed one completes it.
+    What is there stays as it is, so a second call does nothing.
     """
     there = {link["ifname"] for link in network.links()}
     for vlan in bed.vlans:
