@@ -57,8 +57,10 @@ def emit(world: World) -> Iterator[Manifest]:
     cluster = world.site.cluster
     inner = collapsed((*cluster.pods, *cluster.services, *cluster.nodes, *METADATA))
     subnets = (subnet for tenant in world.tenants.values() for network in tenant.networks for subnet in network.subnets)
-    every = _blocks(_EVERYWHERE, collapsed((*inner, *subnets)))
+    world_outside = _blocks(_EVERYWHERE, collapsed((*inner, *subnets)))
+    nodes = _blocks(collapsed(cluster.nodes), [])
     for tenant in world.tenants.values():
+        pods, own = _inside_cluster(world, tenant), _blocks(_subnets(tenant), inner)
         yield {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
@@ -66,22 +68,13 @@ def emit(world: World) -> Iterator[Manifest]:
             "spec": {
                 "podSelector": {},
                 "policyTypes": ["Ingress", "Egress"],
-                "ingress": [{"from": _ingress(world, tenant, inner)}],
+                "ingress": [{"from": [*pods, *own, *nodes]}],
                 "egress": [
-                    {"to": _egress(world, tenant, inner, every)},
+                    {"to": [*pods, *own, *world_outside]},
                     {"to": [_dns()], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
                 ],
             },
         }
-
-
-def _ingress(world: World, tenant: Tenant, inner: list[IPNetwork]) -> list[Peer]:
-    nodes = _blocks(collapsed(world.site.cluster.nodes), [])
-    return [*_inside_cluster(world, tenant), *_blocks(_subnets(tenant), inner), *nodes]
-
-
-def _egress(world: World, tenant: Tenant, inner: list[IPNetwork], every: list[Peer]) -> list[Peer]:
-    return [*_inside_cluster(world, tenant), *_blocks(_subnets(tenant), inner), *every]
 
 
 def _inside_cluster(world: World, tenant: Tenant) -> list[Peer]:
