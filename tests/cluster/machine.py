@@ -23,7 +23,7 @@ SETTINGS = [
     *("kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes", "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"),
     *("net/netfilter/nf_conntrack_max", "net/bridge/bridge-nf-call-iptables"),
 ]
-_OWN_NAMESPACES = ("mnt", "net", "pid", "uts")
+_OWN_NAMESPACES = ("net", "pid")  # not mnt: services of the host come and go with mounts of their own
 
 
 def traces(ours: str) -> set[str]:
@@ -97,7 +97,7 @@ def _processes(others: Iterable[str]) -> Iterator[str]:
         if mark := next((item for item in environ if item.startswith(f"{MARK}=".encode())), None):
             yield f"process {what} with {mark.decode()}"
         seen |= dict.fromkeys(spaces, what)
-    host = {str(Path(f"/proc/1/ns/{kind}").readlink()) for kind in _OWN_NAMESPACES}
+    host = {str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in _OWN_NAMESPACES}
     yield from (f"namespace {space} of {what}" for space, what in seen.items() if space not in foreign | host)
 
 

@@ -26,7 +26,6 @@ mount -t tmpfs tmpfs /mnt || exit 12
 mkdir /mnt/lower /mnt/upper /mnt/work /mnt/all || exit 12
 mount -t overlay overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work /mnt/all || exit 13
 [ -e /proc/sys/net/ipv6/conf/all/forwarding ] || exit 14
-[ -e /proc/sys/net/netfilter ] || exit 15
 exit 0
 """
 _TRIAL_REASONS = {
@@ -35,7 +34,6 @@ _TRIAL_REASONS = {
     12: "mounting is not allowed here (a container without CAP_SYS_ADMIN?)",
     13: "the kernel cannot make overlay mounts (overlay)",
     14: "IPv6 is switched off in the kernel",
-    15: "the kernel has no packet filter (netfilter)",
 }
 
 
@@ -54,7 +52,7 @@ def missing(built: bool | None = None) -> list[str]:
         for tool, package in TOOLS.items()
         if not shutil.which(tool, path=PATH)
     ]
-    return found or [*_kernel(), *_room(), *_to_build(not unbuilt() if built is None else built)]
+    return found or [*_kernel(), *_settings_and_room(), *_to_build(not unbuilt() if built is None else built)]
 
 
 def unbuilt(parts: Collection[str] | None = None) -> list[str]:
@@ -90,8 +88,11 @@ def _quietly(argv: Sequence[str]) -> int:
     return subprocess.run(list(argv), capture_output=True, env={"PATH": PATH}, check=False).returncode
 
 
-def _room() -> list[str]:
+def _settings_and_room() -> list[str]:
     found = []
+    switch = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+    if switch.exists() and switch.read_text(encoding="ascii").strip() != "0":
+        found.append("IPv6 is switched off on this machine (net.ipv6.conf.all.disable_ipv6)")
     memory = Path("/proc/meminfo").read_text(encoding="ascii")
     free = int(next(line.split()[1] for line in memory.splitlines() if line.startswith("MemAvailable:"))) // 1024
     if free < FREE_MEMORY_MIB:

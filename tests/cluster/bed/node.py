@@ -185,8 +185,9 @@ def _kube_proxy_settings(bed: Bed, node: Node, folder: Path) -> dict[str, Any]:
         "hostnameOverride": node.name,
         "clientConnection": {"kubeconfig": str(folder / "kube-proxy.kubeconfig")},
         "clusterCIDR": ",".join(map(str, bed.pods)),
-        # A network namespace may read the size of the machine's connection table, but not set it.
-        "conntrack": {"maxPerCore": 0, "min": 0},
+        # A network namespace may read the size of the machine's connection table, but not set it; and where nothing has
+        # used that table yet, its timeouts are not there to be set.
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
 
 

@@ -146,12 +146,12 @@ def names(bed: Bed) -> list[str]:
 
 
 def stop(bed: Bed, name: str, *, hard: bool = False, patience_s: float = 10) -> None:
-    """End one process (not what outlives it by design, as containers outlive containerd), and forget its record.
+    """End one process (not what outlives it by design, as containers outlive containerd).
 
     Args:
         bed: Whose process it is.
         name: The name that `start` was given.
-        hard: SIGKILL at once: a crash.
+        hard: SIGKILL at once, and its record stays: a crash, after which the bed ails. `start` starts it anew.
         patience_s: After SIGTERM and this many seconds, SIGKILL.
     """
     if (pid := pid_of(bed, name)) is not None:
@@ -165,7 +165,8 @@ def stop(bed: Bed, name: str, *, hard: bool = False, patience_s: float = 10) -> 
                 for target in targets:
                     _signal(target, signal.SIGKILL)
             time.sleep(POLL_S)
-    (bed.state / "pids" / name).unlink(missing_ok=True)
+    if not hard:
+        (bed.state / "pids" / name).unlink(missing_ok=True)
 
 
 def tail(bed: Bed, name: str, lines: int = 20) -> list[str]:
