@@ -73,6 +73,11 @@ class Kind(ABC):
         del workload, tenant, site, place
         raise Refusal.of("place", f"{self.title} runs on one machine only, not on a cluster", "profile")
 
+    def at_address(self, workload: Workload) -> bool:
+        """Whether *workload* is to be given LoadBalancer addresses; a kind may leave it to its options."""
+        del workload
+        return self.needs_address
+
     def endpoints(self, workload: Workload, tenant: Tenant, address: str | None) -> tuple[tuple[str, str], ...]:
         """Rows (label, value) of how it is reached, for its page: protocol, address, port, user. No passwords."""
         del workload, tenant, address

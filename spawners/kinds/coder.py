@@ -75,6 +75,10 @@ class CoderKind(Kind):
         """Refusal: see `missing`."""
         raise Refusal.of("place", _ONLY_CLUSTER, "profile")
 
+    def at_address(self, workload: Workload) -> bool:
+        """Not behind an Ingress."""
+        return bool(workload.options["reach"] == "address")
+
     def endpoints(self, workload: Workload, tenant: Tenant, address: str | None) -> tuple[tuple[str, str], ...]:
         """Where people sign in, and whose database it is."""
         del tenant
@@ -84,20 +88,21 @@ class CoderKind(Kind):
 
     def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
         """Its server in a Deployment of one, with rights to make workspaces. Refusal without a way to reach it."""
-        del tenant, site
+        del tenant
         options = workload.options
-        addresses = place.addresses if options["reach"] == "address" else ()
+        addresses = place.addresses if self.at_address(workload) else ()
         url = options["access_url"] or (_url(addresses[0]) if addresses else None)
         if url is None:
             raise Refusal.of("place", "with an Ingress Coder has to know the URL that people use", "access_url")
-        listen = f"[::]:{PORT}" if ":" in place.listen else f"{place.listen}:{PORT}"
+        # An Ingress reaches the Pod by whatever family the cluster's Pods have.
+        six = ":" in place.listen or any(network.version == 6 for network in site.cluster.pods)
         return KubePlan(
             mode="keep",
             image=place.image,
             argv=("/opt/coder", "server"),
             env={
                 "CODER_ACCESS_URL": url,
-                "CODER_HTTP_ADDRESS": listen,
+                "CODER_HTTP_ADDRESS": f"{'[::]' if six else '0.0.0.0'}:{PORT}",  # noqa: S104  the Pod's own
                 "CODER_CACHE_DIRECTORY": f"{HOME}/.cache/coder",
                 # Nothing is told to, or asked of, the world outside the tenant: no telemetry, no look for updates,
                 # no STUN servers (it offers a public one by default).

@@ -72,7 +72,7 @@ def world(of: Tenant, site: Site = SITE, **profile: Any) -> World:
 def launch(owner: str, profile: str, options: dict[str, Any] | None = None, **more: Any) -> Launch:
     of, site = more.pop("tenant", None) or tenant(), more.pop("site", SITE)
     found = workload(owner, profile, options, tenant=of, site=site, **more)
-    wants = KINDS[found.kind].needs_address
+    wants = KINDS[found.kind].at_address(found)
     addresses = allot(of, of.network(found.network), taken=()) if wants else ()
     return launch_of(KINDS[found.kind], found, of, site, addresses, IMAGES)
 
