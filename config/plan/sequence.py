@@ -46,9 +46,19 @@ Stage = tuple[Step, ...]
 
 
 def sequence(plan: Plan) -> tuple[Stage, ...]:
-    """The stages of *plan*, none empty."""
-    stages = [*_ending(plan), *_release(plan), *_wanted(plan), *_unwanted(plan)]
-    return tuple(tuple(stage) for stage in stages if stage)
+    """The stages of *plan*, none empty; nothing is deleted twice."""
+    seen: set[tuple[Verb, int]] = set()
+    stages = []
+    for stage in (*_ending(plan), *_release(plan), *_wanted(plan), *_unwanted(plan)):
+        new = tuple(step for step in stage if step.verb not in ("delete", "wait") or _new(step, seen))
+        stages.append(new)
+    return tuple(stage for stage in stages if stage)
+
+
+def _new(step: Step, seen: set[tuple[Verb, int]]) -> bool:
+    known = (step.verb, id(step.change)) in seen
+    seen.add((step.verb, id(step.change)))
+    return not known
 
 
 def _ending(plan: Plan) -> Iterable[list[Step]]:
