@@ -86,12 +86,30 @@ def test_template_is_refused(people: Hall, kind: str, attack: Attack) -> None:
     over = at(kind, attack.over)
     says(tried(who, plural, merged(workload(kind), over), where), policy, attack)
     if kind == "Job":
-        return  # its template does not change
+        return  # its template does not change, but for what the next test tries
     good = workload(kind)
     path = collection(plural, where, good["metadata"]["name"])
     people.operator.request("POST", collection(plural, where), body=good)
     says(refusal(who.request, "PATCH", path, body=over, content_type=MERGE), policy, attack)
     people.operator.delete(path)
+
+
+LATE = [attack for attack in OF_PODS if attack.rule in ("nodeSelector", "requiredNodes", "tolerations")]
+
+
+@pytest.mark.parametrize("attack", LATE, ids=by_id)
+def test_where_it_runs_is_not_changed_later(people: Hall, attack: Attack) -> None:
+    """Kubernetes lets suspended Jobs and Pods behind a scheduling gate be placed anew."""
+    who, where = people.member(attack.tenant), namespace(attack.tenant)
+    gated = merged(pod(), {"spec": {"schedulingGates": [{"name": "example.org/wait"}]}})
+    tries = [("jobs", workload("Job"), at("Job", attack.over), "templates"), ("pods", gated, attack.over, "pods")]
+    for plural, good, over, policy in tries:
+        made = who.request("POST", collection(plural, where), body=good)
+        path = collection(plural, where, made["metadata"]["name"])
+        if plural == "pods" and "tolerations" in over["spec"]:
+            over = {"spec": {"tolerations": [*made["spec"].get("tolerations", []), *over["spec"]["tolerations"]]}}
+        says(refusal(who.request, "PATCH", path, body=over, content_type=MERGE), policy, attack)
+        who.delete(path)
 
 
 @pytest.mark.parametrize("legal", LEGAL_PODS, ids=by_id)
