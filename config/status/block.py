@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from config.status.model import Egress, LoadBalancer, Network, Objects, Tenant, WorkerNode, Workers
+from config.status.model import Egress, Level, LoadBalancer, Network, Objects, Tenant, WorkerNode, Workers
 from config.status.paint import WIDTH, Paint, count, wrap
 
 _SHOWN = 10
@@ -69,6 +69,8 @@ def _workers(workers: Workers, paint: Paint) -> Iterator[str]:
 
 
 def _worker(node: WorkerNode, paint: Paint) -> str:
+    if node.exists is None:
+        return f"{paint.level(Level.NOTE)} {node.name}: unknown, nodes cannot be read; {count(node.pods, 'Pod')}"
     if not node.exists:
         return f"{paint.mark(False)} {node.name}: not in the cluster"
     good = node.ready and node.labelled and node.tainted is not False
@@ -97,6 +99,9 @@ def _network(network: Network, paint: Paint) -> Iterator[str]:
     )
     yield f"  {paint.paint('head', network.name)}{f'  {where}' if where else ''}"
     for gateway in network.gateways:
+        if gateway.exists is None:
+            yield f"    {paint.level(Level.NOTE)} gateway node {gateway.name}: unknown, nodes cannot be read"
+            continue
         good = gateway.exists and gateway.ready and not gateway.lacks
         state = "not in the cluster" if not gateway.exists else "ready" if gateway.ready else "NOT READY"
         lacks = f", lacks {', '.join(gateway.lacks)}" if gateway.exists and gateway.lacks else ""

@@ -64,14 +64,10 @@ def unknown_labels(world: World, tenant: Tenant, pods: tuple[Pod, ...], found: F
             found.wrong(f"Pod {pod.namespace}/{pod.name} asks for the egress {pod.labels[label]!r}, which is not there")
 
 
-def _ready(live: Live, name: str) -> bool:
-    return name in live.nodes and live.nodes[name].ready
-
-
 def _node(live: Live, raw: Mapping[str, Any]) -> EgressNode:
     return EgressNode(
         name=raw.get("name") or "",
-        node_ready=_ready(live, raw.get("name") or ""),
+        node_ready=live.ready(raw.get("name") or ""),
         status=raw.get("status") or "Pending",
         addresses=tuple(
             eip[family] for eip in raw.get("eips") or () for family in ("ipv4", "ipv6") if eip.get(family)
@@ -112,7 +108,7 @@ def _why(
         return "no gateway node is ready: " + ", ".join(f"{node.name} is {node.status}" for node in nodes)
     if not given or not place:
         return "no address has been given to its policy yet"
-    if not _ready(live, place):
+    if not live.ready(place):
         return f"{', '.join(given)} is said to be on {place}, which is not ready"
     if (tunnel := live.tunnels.get(place, _READY)) != _READY:
         return f"{', '.join(given)} is said to be on {place}, whose tunnel is {tunnel}"

@@ -133,6 +133,15 @@ class Live:
     tested: str = ""
     """The tenant in whose namespace the answers were given."""
 
+    @property
+    def knows_nodes(self) -> bool:
+        """Whether nodes could be read; if not, nothing is said about them."""
+        return "nodes" not in self.unread
+
+    def ready(self, name: str) -> bool:
+        """Whether the node is there and ready, as far as it can be known."""
+        return not self.knows_nodes or (name in self.nodes and self.nodes[name].ready)
+
 
 def node(raw: Mapping[str, Any]) -> Node:
     """From a Node object; a kubelet that is silent makes the Ready condition Unknown, which is not ready."""

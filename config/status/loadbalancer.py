@@ -106,7 +106,7 @@ def speakers(network: Network, live: Live, found: Findings) -> None:
     if live.speakers is None or not network.loadbalancer:
         return
     for name in network.gateway_nodes:
-        if name in live.nodes and live.nodes[name].ready and not live.speakers.get(name):
+        if live.ready(name) and not live.speakers.get(name):
             found.wrong(f"no speaker of MetalLB is ready on {name}, gateway node of {network.name}{_TAINTED}")
 
 
@@ -144,7 +144,7 @@ def _announcers(service: Service, live: Live, traffic: Traffic) -> tuple[Announc
     kubelet alone is silent goes on announcing.
     """
     words = {
-        item.node: Announcer(item.node, item.interfaces, item.since, STATUS, _ready(live, item.node), False)
+        item.node: Announcer(item.node, item.interfaces, item.since, STATUS, live.ready(item.node), False)
         for item in reversed(traffic.announcements.get((service.namespace, service.name), ()))
     }
     for event in reversed(traffic.events.get((service.namespace, service.name), ())):
@@ -153,17 +153,13 @@ def _announcers(service: Service, live: Live, traffic: Traffic) -> tuple[Announc
         if known is not None:
             words[node] = replace(known, since=max(known.since, event.last))
         elif node:
-            words[node] = Announcer(node, (), event.last, EVENT, _ready(live, node), False)
+            words[node] = Announcer(node, (), event.last, EVENT, live.ready(node), False)
     newest = sorted(words.values(), key=lambda word: (word.since[:_SECONDS], word.source == STATUS), reverse=True)
     return tuple(
         replace(word, current=number == 0)
         for number, word in enumerate(newest)
         if number == 0 or word.source == STATUS  # an old event is history, an old status misleads
     )
-
-
-def _ready(live: Live, node: str) -> bool:
-    return node in live.nodes and live.nodes[node].ready
 
 
 _TAINTED = "; on dedicated nodes it must tolerate their taint"
@@ -186,7 +182,7 @@ def _why_silent(
     ]
     if service.selector and not behind:
         return f"{_OWN}none is ready, and without one MetalLB does not announce"
-    ready = [name for name in network.gateway_nodes if name in live.nodes and live.nodes[name].ready]
+    ready = [name for name in network.gateway_nodes if live.ready(name)]
     if network.gateway_nodes and not ready:
         return f"none of its gateway nodes is ready ({', '.join(network.gateway_nodes)})"
     if live.speakers is not None and not any(live.speakers.get(name) for name in ready):

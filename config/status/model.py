@@ -62,7 +62,8 @@ class WorkerNode:
     """One node that the tenant's Pods may run on."""
 
     name: str
-    exists: bool
+    exists: bool | None
+    """None where nodes cannot be read: then the next four say nothing."""
     ready: bool
     cordoned: bool
     labelled: bool
@@ -143,7 +144,8 @@ class Gateway:
     """A declared gateway node of a network."""
 
     name: str
-    exists: bool
+    exists: bool | None
+    """None where nodes cannot be read: then the next two say nothing."""
     ready: bool
     lacks: tuple[str, ...]
     """Labels that it should carry and does not."""

@@ -28,6 +28,8 @@ def network(
     found = Findings("network")
     gateways = tuple(_gateway(world, tenant, declared, live, name, wanted_nodes) for name in declared.gateway_nodes)
     for gateway in gateways:
+        if gateway.exists is None:
+            continue
         if not gateway.exists:
             found.wrong(f"gateway node {gateway.name} of {declared.name} is not in the cluster")
         elif not gateway.ready:
@@ -62,7 +64,7 @@ def _gateway(
     carried = node.labels if node else {}
     return Gateway(
         name=name,
-        exists=node is not None,
+        exists=node is not None if live.knows_nodes else None,
         ready=node is not None and node.ready,
         lacks=tuple(key for key, value in sorted(wanted.items()) if carried.get(key) != value),
     )

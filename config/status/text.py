@@ -54,6 +54,8 @@ def _objects(tenant: Tenant) -> str:
 def _workers(tenant: Tenant) -> str:
     if tenant.workers.anywhere:
         return "any"
+    if any(node.exists is None for node in tenant.workers.nodes):
+        return "unknown"
     good = sum(1 for node in tenant.workers.nodes if node.ready and node.labelled and node.tainted is not False)
     return f"{good}/{len(tenant.workers.nodes)}"
 

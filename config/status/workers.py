@@ -47,7 +47,7 @@ def workers(
         if pod.node:
             on[pod.node] = on.get(pod.node, 0) + 1
     shown = sorted(allowed) if allowed is not None else sorted(on)
-    nodes = tuple(_worker(names, tenant, name, live.nodes.get(name), on.get(name, 0)) for name in shown)
+    nodes = tuple(_worker(names, tenant, name, live, on.get(name, 0)) for name in shown)
     elsewhere = tuple(
         PodPlace(f"{pod.namespace}/{pod.name}", pod.node)
         for pod in pods
@@ -69,7 +69,7 @@ def workers(
         found.alarm(f"Pod {place.pod} runs on {place.node}, " + (f"a worker of {whose}" if whose else "not its worker"))
     if allowed is not None:
         _judge(names, tenant, nodes, live, found)
-    if declared.selector and not allowed:
+    if declared.selector and live.knows_nodes and not allowed:
         found.wrong(f"no node carries {_pairs(declared.selector)}: the tenant's Pods can run nowhere")
     _strays(names, tenant, allowed or frozenset(), live.nodes.values(), found)
     if waiting:
@@ -82,20 +82,20 @@ def _allowed(tenant: Tenant, live: Live) -> frozenset[str] | None:
     declared = tenant.workers
     if declared.nodes:
         return frozenset(declared.nodes)
-    if declared.selector:
+    if declared.selector and live.knows_nodes:
         return frozenset(name for name, node in live.nodes.items() if _carries(node, declared.selector))
     return None
 
 
-def _worker(names: Keys, tenant: Tenant, name: str, node: Node | None, pods: int) -> WorkerNode:
-    declared = tenant.workers
+def _worker(names: Keys, tenant: Tenant, name: str, live: Live, pods: int) -> WorkerNode:
+    declared, node = tenant.workers, live.nodes.get(name)
     labelled = node is not None and _carries(node, declared.selector)
     if name in declared.nodes:
         labelled = labelled and node is not None and node.labels.get(names.node(tenant)) == "true"
     taint = Taint(names.tenant, tenant.name, "NoSchedule")
     return WorkerNode(
         name=name,
-        exists=node is not None,
+        exists=node is not None if live.knows_nodes else None,
         ready=node is not None and node.ready,
         cordoned=node is not None and node.cordoned,
         labelled=labelled,
@@ -106,6 +106,8 @@ def _worker(names: Keys, tenant: Tenant, name: str, node: Node | None, pods: int
 
 def _judge(names: Keys, tenant: Tenant, nodes: Iterable[WorkerNode], live: Live, found: Findings) -> None:
     for node in nodes:
+        if node.exists is None:
+            continue
         if not node.exists:
             found.wrong(f"worker {node.name} is not in the cluster")
             continue

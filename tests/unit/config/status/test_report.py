@@ -14,8 +14,10 @@ from config.order import KINDS
 from config.status import live, walls
 from config.status.asjson import as_json
 from config.status.model import Level, State
+from config.status.paint import Paint
 from config.status.quota import amount
 from config.status.report import to_try
+from config.status.text import as_text
 from tests.unit.config.status.cluster import (
     COMPILED,
     HISTORY,
@@ -259,6 +261,15 @@ def test_what_may_not_be_read_is_said_and_not_guessed() -> None:
     found = told(healthy(objects=seen, unread={"roles": "not allowed"}))
     assert all(not tenant.objects.missing for tenant in found.tenants)
     assert any("roles cannot be read" in text for text in says(found, "note"))
+
+
+def test_nodes_that_may_not_be_read_are_not_said_to_be_missing() -> None:
+    found = told(healthy(nodes={}, unread={"nodes": "not allowed"}, pods=(pod("a", "n1"), pod("b", "n3"))))
+    physics = next(tenant for tenant in found.tenants if tenant.name == "physics")
+    assert [worker.exists for worker in physics.workers.nodes] == [None, None]
+    assert says(physics, "wrong") == []
+    assert len(says(physics, "alarm")) == 1, "where its Pods run is known all the same"
+    assert "cannot be read" in as_text(found, Paint(), table=False) and "unknown" in as_text(found, Paint(), table=True)
 
 
 def test_json_is_stable_and_complete() -> None:
