@@ -1,4 +1,4 @@
-"""Cilium: one CiliumClusterwideNetworkPolicy a tenant, the wall around its Pods.
+"""Cilium: one CiliumClusterwideNetworkPolicy a tenant, the wall around its Pods, and one for all of them.
 
 How Cilium decides, from its documentation (docs.cilium.io: "Deny Policies", "Layer 3 Policies", "Caveats"):
 
@@ -12,16 +12,16 @@ How Cilium decides, from its documentation (docs.cilium.io: "Deny Policies", "La
   which egressgateway needs), `remote-node`. Kubelet's probes are `host`.
 
 The allow-list: in from the tenant itself, the hub, the ingress controllers and, for its LoadBalancer addresses, from
-its networks; out to the same, to DNS and to the world. Not allowed, and so closed: nodes with their node ports, and the
-API server (entities host, remote-node, kube-apiserver). A notebook's kubectl goes by the hub's gateway, where each
-request is the person's own and is audited; a kind that needs the API server adds an allow, which nothing here denies.
-Denied for good: other tenants, their networks as far as the tenant's nodes are in them, and the metadata address.
+its networks; out to the same, to DNS, to its networks and to the world. Not allowed, and so closed: nodes with their
+node ports, the API server (entities host, remote-node, kube-apiserver), and networks of other tenants. A notebook's
+kubectl goes by the hub's gateway, where each request is the person's own and is audited; a kind that needs the API
+server adds an allow, which nothing here denies. Denied for good: other tenants' Pods and the metadata address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any
 
 from config.emit.common import Manifest, metadata
@@ -32,33 +32,31 @@ METADATA = tuple(map(ip_network, ("169.254.0.0/16", "fd00:ec2::254/128", "fd20:c
 """Where clouds answer with a node's credentials: IPv4 link-local as a whole; IPv6 of EC2 and of Google Cloud."""
 
 _NAMESPACE = "k8s:io.kubernetes.pod.namespace"
-_EVERYWHERE = ("0.0.0.0/0", "::/0")
-_Networks = Mapping[str, list[tuple[str, Network]]]
+_VERSION, _KIND = "cilium.io/v2", "CiliumClusterwideNetworkPolicy"
 
 
 def emit(world: World) -> Iterator[Manifest]:
-    """A CiliumClusterwideNetworkPolicy a tenant; nothing where the site has no Cilium."""
+    """One policy for all tenants and one a tenant; nothing where the site has no Cilium."""
     if not world.site.addons.cilium:
         return
-    by_node = _by_node(world)
+    yield _shared(world)
     for tenant in world.tenants.values():
         yield {
-            "apiVersion": "cilium.io/v2",
-            "kind": "CiliumClusterwideNetworkPolicy",
+            "apiVersion": _VERSION,
+            "kind": _KIND,
             "metadata": metadata(world.site, namespace(tenant), tenant=tenant),
-            "spec": _spec(world.site, tenant, _foreign(tenant, by_node)),
+            "spec": _spec(world.site, tenant),
         }
 
 
-def _spec(site: Site, tenant: Tenant, foreign: list[str]) -> dict[str, Any]:
-    denied = [*map(str, METADATA), *foreign]
+def _spec(site: Site, tenant: Tenant) -> dict[str, Any]:
     return {
         "description": f"Tenant {tenant.name}: closed to other tenants, both ways, whatever else allows it.",
         "endpointSelector": _own(site, tenant),
         "ingressDeny": [{"fromEndpoints": [_others(site, tenant)]}],
         "ingress": [{"fromEndpoints": _friends(site, tenant)}, *_from_outside(tenant)],
-        "egressDeny": [{"toEndpoints": [_others(site, tenant)]}, {"toCIDR": denied}],
-        "egress": [{"toEndpoints": _friends(site, tenant)}, _dns(), {"toCIDRSet": _world(site)}],
+        "egressDeny": [{"toEndpoints": [_others(site, tenant)]}],
+        "egress": [{"toEndpoints": _friends(site, tenant)}, _dns(), *_to_own_networks(tenant)],
     }
 
 
@@ -80,8 +78,8 @@ def _others(site: Site, tenant: Tenant) -> dict[str, Any]:
 
 def _friends(site: Site, tenant: Tenant) -> list[dict[str, Any]]:
     """Pods of the tenant itself, of the hub and of the ingress controllers: both ways, any port."""
-    namespaces = (site.cluster.hub_namespace, *site.cluster.ingress_namespaces)
-    return [_own(site, tenant), *({"matchLabels": {_NAMESPACE: name}} for name in namespaces)]
+    names = dict.fromkeys((site.cluster.hub_namespace, *site.cluster.ingress_namespaces))
+    return [_own(site, tenant), *({"matchLabels": {_NAMESPACE: name}} for name in names)]
 
 
 def _from_outside(tenant: Tenant) -> Iterator[dict[str, Any]]:
@@ -92,7 +90,16 @@ def _from_outside(tenant: Tenant) -> Iterator[dict[str, Any]]:
     served = [network for network in tenant.networks if network.loadbalancer]
     yield {"fromEntities": ["host", "remote-node"] if served else ["host"]}
     if served:
-        yield {"fromCIDR": list(dict.fromkeys(str(subnet) for network in served for subnet in network.subnets))}
+        yield {"fromCIDR": _subnets(served)}
+
+
+def _to_own_networks(tenant: Tenant) -> Iterator[dict[str, Any]]:
+    if tenant.networks:
+        yield {"toCIDR": _subnets(tenant.networks)}
+
+
+def _subnets(networks: Iterable[Network]) -> list[str]:
+    return list(dict.fromkeys(str(subnet) for network in networks for subnet in network.subnets))
 
 
 def _dns() -> dict[str, Any]:
@@ -102,44 +109,39 @@ def _dns() -> dict[str, Any]:
     }
 
 
-def _world(site: Site) -> list[dict[str, Any]]:
-    """Everything outside of the cluster, but for the metadata address and the cluster's own networks.
+def _shared(world: World) -> Manifest:
+    """What holds for the Pods of every tenant: the world without the cluster and the laboratories, and no metadata.
 
-    Nodes and Pods are no CIDR to Cilium; left out is what else lives in their networks, hypervisors for one.
+    One object and not a list in each policy: a new tenant's VLAN changes this and its own, not everybody's.
     """
-    cluster = site.cluster
-    closed = (*METADATA, *cluster.pods, *cluster.services, *cluster.nodes)
-    return [
-        {"cidr": everywhere, "except": [str(one) for one in closed if one.version == ip_network(everywhere).version]}
-        for everywhere in _EVERYWHERE
-    ]
-
-
-def _by_node(world: World) -> _Networks:
-    """The VLAN networks that each node is in, with their tenants' names; "" has them all."""
-    found: dict[str, list[tuple[str, Network]]] = {"": []}
-    for tenant in world.tenants.values():
-        for network in tenant.networks:
-            if network.vlan is not None and network.gateway_nodes:
-                for node in ("", *dict.fromkeys(network.gateway_nodes)):
-                    found.setdefault(node, []).append((tenant.name, network))
-    return found
-
-
-def _foreign(tenant: Tenant, by_node: _Networks) -> list[str]:
-    """Subnets of other tenants' VLANs that nodes of this one are in: from there a Pod would reach them directly.
-
-    Its Pods run on its workers and leave from its gateway nodes. Where no worker is named, any node may be one, and all
-    VLANs are denied; that list changes with every tenant, a reason to name them. All lists for all tenants would do no
-    more and cost a site of a thousand a million entries.
-    """
-    nodes = {*tenant.workers.nodes, *(node for network in tenant.networks for node in network.gateway_nodes)}
-    places = sorted(nodes) if tenant.workers.nodes else [""]
-    subnets: set[IPv4Network | IPv6Network] = {
-        subnet
-        for node in places
-        for name, network in by_node.get(node, ())
-        if name != tenant.name
-        for subnet in network.subnets
+    site = world.site
+    tenants = {"matchExpressions": [{"key": _tenant_label(site), "operator": "Exists"}]}
+    return {
+        "apiVersion": _VERSION,
+        "kind": _KIND,
+        "metadata": metadata(site, f"world.{site.label_domain}"),
+        "spec": {
+            "description": "All tenants: out to the world, but to no cluster network, no laboratory, no metadata.",
+            "endpointSelector": tenants,
+            "egressDeny": [{"toCIDR": [str(one) for one in METADATA]}],
+            "egress": [{"toCIDRSet": _outside(world)}],
+        },
     }
-    return [str(one) for one in sorted(subnets, key=lambda one: (one.version, int(one.network_address), one.prefixlen))]
+
+
+def _outside(world: World) -> list[dict[str, Any]]:
+    """All addresses but METADATA, the cluster's networks and the tenants'.
+
+    Nodes and Pods are no CIDR to Cilium; left out is what else lives in their networks, hypervisors for one. Networks
+    of tenants are each one's own: a rule of its policy lets it back in. Otherwise a Pod on a node that is in two VLANs
+    would reach both, and with kube-proxy a Pod would come to another tenant's LoadBalancer address, as if from a node.
+    """
+    cluster = world.site.cluster
+    subnets = (subnet for tenant in world.tenants.values() for network in tenant.networks for subnet in network.subnets)
+    closed = [*METADATA, *cluster.pods, *cluster.services, *cluster.nodes, *subnets]
+    four = collapse_addresses(one for one in closed if isinstance(one, IPv4Network))
+    six = collapse_addresses(one for one in closed if isinstance(one, IPv6Network))
+    return [
+        {"cidr": "0.0.0.0/0", "except": [str(one) for one in four]},
+        {"cidr": "::/0", "except": [str(one) for one in six]},
+    ]

@@ -68,8 +68,10 @@ CASES: list[tuple[str, Labels, str, Labels, int, str, bool]] = [
     ("the world", PHYSICS, "egress", outside("93.184.216.34/32"), 443, "TCP", True),
     ("the world, IPv6", PHYSICS, "egress", outside("2606:2800:220::1/128"), 443, "TCP", True),
     ("its own VLAN", PHYSICS, "egress", outside("192.0.2.50/32"), 21, "TCP", True),
-    ("another's VLAN on its gateway", PHYSICS, "egress", outside("198.51.100.50/32"), 21, "TCP", False),
-    ("the other way round", HISTORY, "egress", outside("192.0.2.50/32"), 21, "TCP", False),
+    ("another's VLAN", PHYSICS, "egress", outside("198.51.100.50/32"), 21, "TCP", False),
+    ("another's VLAN, IPv6", HISTORY, "egress", outside("2001:db8:101::50/128"), 21, "TCP", False),
+    ("another's LoadBalancer address", DRAMA, "egress", outside("192.0.2.200/32"), 21, "TCP", False),
+    ("the world, without a network", DRAMA, "egress", outside("93.184.216.34/32"), 443, "TCP", True),
     ("an instrument", PHYSICS, "ingress", outside("192.0.2.50/32"), 2121, "TCP", True),
     ("an instrument, IPv6", PHYSICS, "ingress", outside("2001:db8:101::50/128"), 2121, "TCP", True),
     ("an instrument by another node", PHYSICS, "ingress", REMOTE_NODE, 2121, "TCP", True),
@@ -110,7 +112,7 @@ def _question(case: tuple[str, Labels, str, Labels, int, str, bool]) -> dict[str
 
 
 def test_who_reaches_whom(engine: Path) -> None:
-    verdicts = ask(engine, list(emit(addon_world("cilium", "shared-gateways"))), [_question(case) for case in CASES])
+    verdicts = ask(engine, list(emit(addon_world("cilium", "dual-stack"))), [_question(case) for case in CASES])
     wrong = [
         f"{case[0]}, {case[2]}: {verdict}"
         for case, verdict in zip(CASES, verdicts, strict=True)
@@ -135,7 +137,7 @@ def test_no_allow_of_a_tenants_own_opens_the_wall(engine: Path) -> None:
             "egress": [{"toEndpoints": peers}, {"toCIDR": ["169.254.169.254/32"]}, {"toEntities": ["kube-apiserver"]}],
         },
     }
-    policies = [*emit(addon_world("cilium", "shared-gateways")), opening]
+    policies = [*emit(addon_world("cilium", "dual-stack")), opening]
     for peer_set, count, verdict in (
         ((HISTORY, outside("169.254.169.254/32")), 4, "denied"),
         ((OTHER, API_SERVER), 3, "allowed"),  # so the policy does open what nothing denies

@@ -13,23 +13,13 @@ from tests.unit.config.emit.addon_worlds import addon_cases, addon_world, by_nam
 
 test_golden = golden_test("cilium", emit)
 EVERY_CASE = pytest.mark.parametrize("case", addon_cases("cilium"))
+KIND = "CiliumClusterwideNetworkPolicy"
+WORLD = "world.edge.kudpc.kyoto-u.ac.jp"
 TENANT = "k8s:io.cilium.k8s.namespace.labels.edge.kudpc.kyoto-u.ac.jp/tenant"
 
 
 def policies(case: str) -> dict[str, dict[str, Any]]:
-    return by_name(emit(addon_world("cilium", case)), "CiliumClusterwideNetworkPolicy")
-
-
-def physics(tmp_path: Path, text: str, site: str = "addons: {cilium: true}") -> dict[str, Any]:
-    world = world_of(tmp_path, site=site, physics=f"admins: [ada]\n{text}", history=HISTORY)
-    return by_name(emit(world), "CiliumClusterwideNetworkPolicy")["tenant-physics"]
-
-
-HISTORY = """admins: [ada]
-workers: {nodes: [node-2]}
-networks:
-  - {name: archive, vlan: 102, interface: vlan102, gateway_nodes: [gw-1], subnets: [198.51.100.0/24]}
-"""
+    return by_name(emit(addon_world("cilium", case)), KIND)
 
 
 def test_nothing_without_the_addon(tmp_path: Path) -> None:
@@ -44,9 +34,9 @@ def test_others_are_who_has_the_label_with_another_value() -> None:
             {"key": TENANT, "operator": "NotIn", "values": ["physics"]},
         ]
     }
-    spec = policies("shared-gateways")["tenant-physics"]
+    spec = policies("dual-stack")["tenant-physics"]
     assert spec["ingressDeny"] == [{"fromEndpoints": [others]}]
-    assert spec["egressDeny"][0] == {"toEndpoints": [others]}
+    assert spec["egressDeny"] == [{"toEndpoints": [others]}]
     assert spec["endpointSelector"] == {"matchLabels": {TENANT: "physics"}}
 
 
@@ -54,8 +44,9 @@ def test_others_are_who_has_the_label_with_another_value() -> None:
 def test_both_directions_are_closed_and_no_rule_is_empty(case: str) -> None:
     """A direction without a section stays open; a rule without a peer allows everybody, an empty list nobody."""
     assert policies(case)
-    for spec in policies(case).values():
-        assert {"ingress", "ingressDeny", "egress", "egressDeny"} <= set(spec)
+    for name, spec in policies(case).items():
+        both = {"ingress", "ingressDeny", "egress", "egressDeny"}
+        assert (both if name.startswith("tenant-") else {"egress", "egressDeny"}) <= set(spec)
         for rule in (rule for section in spec.values() if isinstance(section, list) for rule in section):
             assert any(key.startswith(("from", "to")) and key != "toPorts" for key in rule)
         assert all(_values(spec))
@@ -68,7 +59,7 @@ def _values(part: Any) -> Iterator[Any]:
 
 
 def test_only_who_has_loadbalancer_addresses_lets_the_outside_in() -> None:
-    specs = policies("shared-gateways")
+    specs = policies("dual-stack")
     assert specs["tenant-drama"]["ingress"][1:] == [{"fromEntities": ["host"]}]
     assert specs["tenant-physics"]["ingress"][1:] == [
         {"fromEntities": ["host", "remote-node"]},
@@ -76,29 +67,37 @@ def test_only_who_has_loadbalancer_addresses_lets_the_outside_in() -> None:
     ]
 
 
-def denied(spec: dict[str, Any]) -> list[str]:
-    found: list[str] = spec["egressDeny"][1]["toCIDR"]
-    return found
-
-
-def test_vlans_of_others_on_nodes_of_its_own_are_denied(tmp_path: Path) -> None:
-    lab = "networks: [{name: lab, vlan: 101, interface: vlan101, gateway_nodes: [%s], subnets: [192.0.2.0/24]}]"
-    named = "workers: {nodes: [node-1]}\n"
-    assert "198.51.100.0/24" not in denied(physics(tmp_path / "1", named + lab % "gw-2"))
-    assert "198.51.100.0/24" in denied(physics(tmp_path / "2", named + lab % "gw-1"))
-    assert "198.51.100.0/24" in denied(physics(tmp_path / "3", "workers: {nodes: [gw-1], dedicated: false}"))
-    assert "198.51.100.0/24" in denied(physics(tmp_path / "4", lab % "gw-2")), "any node may be a worker"
-    assert "192.0.2.0/24" not in denied(physics(tmp_path / "5", lab % "gw-1")), "its own"
+def test_each_tenants_networks_are_its_own() -> None:
+    """None of them is part of the world; each tenant's policy lets its own back in. So no policy lists all others'."""
+    specs = policies("dual-stack")
+    four, six = specs[WORLD]["egress"][0]["toCIDRSet"]
+    closed = {*four["except"], *six["except"]}
+    for name in ("physics", "history"):
+        own = {cidr for rule in specs[f"tenant-{name}"]["egress"] for cidr in rule.get("toCIDR", ())}
+        assert own == {
+            str(subnet)
+            for network in addon_world("cilium", "dual-stack").tenants[name].networks
+            for subnet in network.subnets
+        }
+        assert own <= closed
+    assert not any("toCIDR" in rule for rule in specs["tenant-drama"]["egress"])
 
 
 def test_metadata_is_denied_and_the_clusters_networks_are_not_allowed() -> None:
-    spec = policies("shared-gateways")["tenant-physics"]
-    assert {"169.254.0.0/16", "fd00:ec2::254/128"} <= set(denied(spec))
-    four, six = spec["egress"][2]["toCIDRSet"]
-    assert set(four["except"]) == {"169.254.0.0/16", "10.244.0.0/16", "10.96.0.0/16", "10.0.0.0/24"}
+    spec = policies("dual-stack")[WORLD]
+    assert spec["endpointSelector"] == {"matchExpressions": [{"key": TENANT, "operator": "Exists"}]}
+    assert {"169.254.0.0/16", "fd00:ec2::254/128"} <= set(spec["egressDeny"][0]["toCIDR"])
+    four, six = spec["egress"][0]["toCIDRSet"]
+    assert {"169.254.0.0/16", "10.244.0.0/16", "10.96.0.0/16", "10.0.0.0/24"} <= set(four["except"])
     assert {"fd00:10:244::/56", "fd00:10:96::/112"} <= set(six["except"])
 
 
 def test_nodes_and_the_api_server_are_nowhere_allowed() -> None:
-    for spec in policies("shared-gateways").values():
+    for spec in policies("dual-stack").values():
         assert not any("toEntities" in rule for rule in spec["egress"])
+
+
+def test_a_namespace_that_is_two_things_is_named_once(tmp_path: Path) -> None:
+    site = "addons: {cilium: true}\ncluster: {hub_namespace: hub, ingress_namespaces: [hub]}"
+    spec = by_name(emit(world_of(tmp_path, site=site, physics="admins: [ada]")), KIND)["tenant-physics"]
+    assert len(spec["ingress"][0]["fromEndpoints"]) == 2
