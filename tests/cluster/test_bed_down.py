@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.bed import Bed, cgroups, down, find, network, processes, rise, slots, up
+from tests.cluster.bed import Bed, binaries, cgroups, down, find, network, node, processes, rise, slots, up
 from tests.cluster.bed.names import RUN, bed_of
 from tests.cluster.conftest import ControlPlane
 from tests.cluster.kube import Kube, eventually
@@ -108,7 +108,21 @@ def test_a_whole_bed_goes_with_its_pods(name: str) -> None:
     bed = up(name, crds="none", say=quiet)
     kube = Kube(bed)
     kube.must("create", "namespace", name)
-    run(kube, name, *(pod(f"on-{node.name}", "sleep", node=node.name) for node in bed.nodes))
+    run(kube, name, *(pod(f"on-{each.name}", "sleep", node=each.name) for each in bed.nodes))
+    down(name, quiet)
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_node_whose_kubelet_crashed_comes_back(name: str) -> None:
+    bed = up(name, crds="none", say=quiet)
+    processes.stop(bed, "n2-kubelet", hard=True)
+    assert rise.ailing(bed) == ["n2-kubelet has ended"]
+    node.start(bed, bed.node("n2"), binaries.ensure(quiet, binaries.BED))
+    node.wait_ready(bed)
+    assert rise.ailing(bed) == []
+    kube = Kube(bed)
+    kube.must("create", "namespace", name)
+    run(kube, name, pod("on-n2", "sleep", node="n2"))
     down(name, quiet)
 
 

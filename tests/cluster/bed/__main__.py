@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 from functools import partial
@@ -49,7 +50,10 @@ def _do(wanted: argparse.Namespace) -> None:
 
 def _next(bed: Bed) -> None:
     end = "make cluster-down" if bed.name == "bed" else f"python -m tests.cluster.bed down --name {bed.name}"
-    say(f"\n    export KUBECONFIG={bed.kubeconfig}\n    kubectl get {'nodes -o wide' if bed.nodes else 'namespaces'}\n")
+    # The cache's own kubectl where the machine has none.
+    kubectl = "kubectl" if shutil.which("kubectl") else binaries.ensure(say, binaries.CONTROL_PLANE).kubectl
+    what = "nodes -o wide" if bed.nodes else "namespaces"
+    say(f"\n    export KUBECONFIG={bed.kubeconfig}\n    {kubectl} get {what}\n")
     say(f"Take it down with: {end}")
 
 

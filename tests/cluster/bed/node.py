@@ -20,6 +20,8 @@ SOCKET = "/run/containerd/containerd.sock"
 def start(bed: Bed, node: Node, programs: Binaries) -> None:
     """Start a node whose network namespace and control group folder are there; `wait_ready` says when it can be used.
 
+    Parts that run are left alone, so this also brings back a node of which one was ended.
+
     Raises:
         BedError: Its init or its containerd did not come up.
     """
@@ -38,7 +40,9 @@ def start(bed: Bed, node: Node, programs: Binaries) -> None:
 
 
 def start_init(bed: Bed, node: Node) -> None:
-    """Start the node's init, and wait until it has made its mounts."""
+    """Start the node's init unless it runs, and wait until it has made its mounts."""
+    if processes.pid_of(bed, node.name) is not None:
+        return
     state, data = bed.node_state(node.name), bed.data / node.name
     data.mkdir(parents=True, exist_ok=True, mode=0o711)
     (state / "ready").unlink(missing_ok=True)
