@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network
 
 from config.check.common import networks
 from config.errors import Problem
@@ -95,6 +96,31 @@ def _subnets(world: World, sources: Sources) -> Iterator[Problem]:
                     path = ("networks", index, "subnets", number)
                     fix = "write the laboratory's own network, or narrower ranges in site.yaml"
                     yield sources.problem("tenants", tenant.name, path, said, fix)
+
+
+def _laboratories(world: World, sources: Sources) -> Iterator[Problem]:
+    """What keeps tenants off each other's networks is one range for all of them, not a list of everybody's.
+
+    Cilium has a policy for all tenants, which takes the networks from their files.
+    """
+    if world.site.addons.cilium:
+        return
+    ranges = world.site.cluster.laboratories
+    for tenant, index, network in networks(world):
+        for number, subnet in enumerate(network.subnets):
+            if not any(subnet.version == one.version and subnet.subnet_of(one) for one in ranges):
+                said = f"{subnet} lies in none of site.yaml's cluster.laboratories; other tenants' Pods could reach it"
+                fix = f"add it there, or a range around it, e.g. laboratories: [{_around(subnet)}]"
+                path = ("networks", index, "subnets", number)
+                yield sources.problem("tenants", tenant.name, path, said, fix)
+
+
+def _around(subnet: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """A range that leaves room for more, where there is one that is common."""
+    usual = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+    return next(
+        (one for one in map(IPv4Network, usual) if one.version == subnet.version and subnet.subnet_of(one)), subnet
+    )
 
 
 def _selectors(world: World, sources: Sources) -> Iterator[Problem]:

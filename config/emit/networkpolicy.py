@@ -6,12 +6,12 @@ in   the tenant's own Pods, the hub's and the declared ingress controllers' name
      (externalTrafficPolicy: Local keeps a client's address) and the nodes (externalTrafficPolicy: Cluster, probes)
 out  the tenant's own Pods, the same namespaces, the cluster's DNS, the tenant's own networks, and the world except
      Pods, Services and nodes (their ports: node ports, kubelets, the API server), link-local and metadata addresses,
-     and every declared network of any tenant (the own ones come back by a rule of their own, so that one list serves
-     all tenants and is worked out once)
+     and the site's laboratories (the tenant's own networks come back by a rule of their own). One list serves all, so
+     that a tenant that comes or goes changes nobody else's wall
 
 Kubernetes leaves open whether addresses are compared before or after a Service's is rewritten ("Network Policies",
 behavior of ipBlock selectors); Services and Pods are both in the list, so that either reading holds. A wall is as good
-as its list: config.check.cluster refuses a site that does not declare its Pods, Services and nodes.
+as its list: config.check.cluster refuses a site that does not declare its Pods, Services, nodes and laboratories.
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ def emit(world: World) -> Iterator[Manifest]:
         return
     cluster = world.site.cluster
     inner = collapsed((*cluster.pods, *cluster.services, *cluster.nodes, *METADATA))
-    subnets = (subnet for tenant in world.tenants.values() for network in tenant.networks for subnet in network.subnets)
-    world_outside = _blocks(_EVERYWHERE, collapsed((*inner, *subnets)))
+    world_outside = _blocks(_EVERYWHERE, collapsed((*inner, *cluster.laboratories)))
     nodes = _blocks(collapsed(cluster.nodes), [])
     for tenant in world.tenants.values():
         pods, own = _inside_cluster(world, tenant), _blocks(_subnets(tenant), inner)

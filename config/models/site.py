@@ -19,6 +19,8 @@ class ClusterNetworks(Declared):
     """Service CIDRs, e.g. 10.96.0.0/12."""
     nodes: tuple[IPNetwork, ...] = ()
     """Networks of the nodes, e.g. 192.0.2.0/24."""
+    laboratories: tuple[IPNetwork, ...] = ()
+    """Ranges that all laboratories' networks lie in, e.g. 172.16.0.0/12: of these a tenant reaches only its own."""
     hub_namespace: Name = "tenanthub"
     """Namespace that the hub, its proxy and the portal run in; they may reach every tenant's Pods."""
     ingress_namespaces: tuple[Name, ...] = ()

@@ -123,10 +123,15 @@ def test_nodes_in_the_laboratorys_network_stay_closed() -> None:
     assert not _passes(found["spec"], "egress", "203.0.113.77"), "wholly inside: config.check.cluster refuses it"
 
 
+def test_a_tenant_that_comes_changes_nobodys_wall() -> None:
+    """Whoever reads the plan of a new tenant sees that tenant and nothing else."""
+    assert _policy(PHYSICS) == _policy(PHYSICS, HISTORY)
+
+
 def test_exceptions_lie_strictly_inside_and_never_overlap() -> None:
-    """What the API server asks of an ipBlock, and the list stays short where subnets lie side by side."""
-    neighbours = [{"name": f"t{n}", "networks": [{"name": "lab", "subnets": [f"10.1.{n}.0/24"]}]} for n in range(256)]
-    spec = _policy(*neighbours)
+    """What the API server asks of an ipBlock; ranges that lie side by side are one."""
+    ranges = [f"10.1.{n}.0/24" for n in range(256)]
+    spec = _policy(PHYSICS, site={"cluster": {**CLUSTER, "laboratories": [*CLUSTER["laboratories"], *ranges]}})
     for direction in ("ingress", "egress"):
         for block in _blocks(spec, direction):
             exceptions = [ip_network(one) for one in block.get("except", ())]
