@@ -37,21 +37,29 @@ def taints(node: Manifest | None, keys: Keys) -> tuple[Taint, ...]:
     return tuple(sorted(plain, key=lambda one: (one.get("value", ""), one["effect"])))
 
 
-def our_labels(live: Manifest) -> frozenset[str]:
-    """Keys of the labels that server-side apply as `tenanthub` has set."""
+def our_labels(live: Manifest, keys: Keys) -> frozenset[str]:
+    """Keys of the labels that this site has set: server-side apply as `tenanthub`, below its label domain."""
+    return frozenset(label for label in _applied(live) if label.startswith(f"{keys.domain}/"))
+
+
+def _applied(live: Manifest) -> list[str]:
     owned = ((ours(live) or {}).get("f:metadata") or {}).get("f:labels") or {}
-    return frozenset(step[2:] for step in owned if step != ".")
+    return [step[2:] for step in owned if step != "."]
 
 
 def marks(change: Change, keys: Keys) -> Marks:
     """What *change* of a node does to it."""
     wanted = (change.desired or {}).get("metadata", {}).get("labels", {})
-    dropped = tuple(sorted(our_labels(change.live) - set(wanted))) if change.live else ()
+    live: Manifest = change.live or {"metadata": {}}
+    dropped = tuple(sorted(our_labels(live, keys) - set(wanted)))
     if change.desired is None:
         return Marks(None, dropped, keys.tenant, ())
+    # Another site's, with the same manager and another domain: what an apply does not repeat, it takes away.
+    have = live["metadata"].get("labels", {})
+    foreign = {label: have[label] for label in _applied(live) if label in have and label not in our_labels(live, keys)}
     # The uid keeps server-side apply from making a node that has left in the meantime.
     identity = {"name": change.name, **({"uid": change.uid} if change.uid else {})}
-    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {**identity, "labels": wanted}}
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {**identity, "labels": {**foreign, **wanted}}}
     return Marks(manifest, dropped, keys.tenant, taints(change.desired, keys))
 
 
@@ -59,7 +67,7 @@ def changed(pair: Pair, keys: Keys) -> Change | None:
     """What is to be done to one node that is there; None where nothing is."""
     live = pair.live or {}
     wanted = (pair.desired or {}).get("metadata", {}).get("labels", {})
-    have, mine = live["metadata"].get("labels", {}), our_labels(live)
+    have, mine = live["metadata"].get("labels", {}), our_labels(live, keys)
     fields = []
     for label in sorted(wanted.keys() | (mine & have.keys())):
         old, new = have.get(label), wanted.get(label)

@@ -59,6 +59,7 @@ class Operator:
                 "pods": ["10.244.0.0/16"],
                 "services": ["10.96.0.0/16"],
                 "nodes": ["10.99.0.0/24"],
+                "laboratories": ["10.55.0.0/16"],
                 "metallb_namespace": self.metallb,
             },
             "addons": dict.fromkeys(addons, True),

@@ -267,6 +267,17 @@ def test_a_node_keeps_other_taints_and_loses_labels_of_ours_that_others_set_too(
     assert "spec" not in done.labels
 
 
+def test_two_sites_may_mark_the_same_node() -> None:
+    wanted = tenant_objects("physics", nodes=["node-1"])[0]
+    theirs = Keys("other.example.org")
+    (change,) = plan([wanted], [stored(node("node-1", {theirs.node("x"): "true"}))], KEYS).changes
+    assert [field.new for field in change.fields] == ["tenanthub", "true", [f"{KEYS.tenant}=physics:NoSchedule"]]
+    done = marks(change, KEYS)
+    assert done.dropped == ()
+    assert done.labels is not None
+    assert done.labels["metadata"]["labels"][theirs.node("x")] == "true"  # not repeated, it would be taken away
+
+
 def test_a_node_that_is_no_longer_declared_is_forgotten() -> None:
     there = live([tenant_objects("physics", nodes=["node-1"])[0]])
     (change,) = plan([], there, KEYS).changes
