@@ -1,4 +1,4 @@
-module example.org/tenanthub/tests/ciliumpolicy
+module tenanthub.test/ciliumpolicy
 
 go 1.22.0
 
