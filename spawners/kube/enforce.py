@@ -19,6 +19,7 @@ from spawners.kube.launch import Launch
 from spawners.kube.manifests import pod_of
 from spawners.kube.podsecurity import pod_security
 from spawners.kube.resources import over_size
+from spawners.kube.secrets import by_reference, plain_tokens
 from spawners.kube.tenancy import foreign
 from spawners.refusal import Refusal, Violation
 
@@ -27,7 +28,8 @@ def enforce(found: Mapping[str, Any], launch: Launch) -> Manifest:
     """A copy of KubeSpawner's Pod *found* (as JSON) in which all that is the tenant's to say says so.
 
     KubeSpawner gives what only the hub knows: the JUPYTERHUB_ variables, the port, its own labels. Program, image,
-    size, user, place and rights are the plan's; of the rest nothing is removed (see `violations`).
+    size, user, place and rights are the plan's; of the rest nothing is removed (see `violations`). The hub's token
+    becomes a reference to the workload's Secret: whoever creates the Pod first creates that with secrets.tokens_of().
     """
     made: Manifest = deepcopy(dict(found))
     meta = made["metadata"] = dict(made.get("metadata") or {})
@@ -61,7 +63,7 @@ def _container(found: Mapping[str, Any], launch: Launch) -> dict[str, Any]:
     made.pop("args", None)  # the plan's argv is whole
     kept = {"name", "env", "volumeMounts", "ports"}
     made.update({key: value for key, value in ours.items() if key not in kept})
-    made["env"] = _by(ours["env"], made.get("env"), "name")
+    made["env"] = by_reference(_by(ours["env"], made.get("env"), "name"), launch)
     made["volumeMounts"] = _by(ours["volumeMounts"], made.get("volumeMounts"), "mountPath")
     return made
 
@@ -80,6 +82,7 @@ def violations(found: Mapping[str, Any], launch: Launch) -> tuple[Violation, ...
         *foreign(found, launch),
         *over_size(found, launch),
         *unknown_fields(found),
+        *plain_tokens(found),
     )
     return tuple(dict.fromkeys(every))
 

@@ -14,6 +14,7 @@ from spawners.kube.enforce import admit, enforce, violations
 from spawners.kube.images import comes_from
 from spawners.kube.launch import Launch
 from spawners.kube.manifests import manifests, pod_of
+from spawners.kube.secrets import own_secret, tokens_of
 from spawners.refusal import Refusal
 from tests.unit.spawners.kube.launches import REGISTRY, SITE, UPLOAD, cases, launch, tenant
 
@@ -46,7 +47,7 @@ def from_kubespawner() -> dict[str, Any]:
                     "name": "notebook",
                     "image": "whatever:latest",
                     "args": ["jupyterhub-singleuser"],
-                    "env": [{"name": "JUPYTERHUB_API_TOKEN", "value": "t"}, {"name": "HOME", "value": "/root"}],
+                    "env": [{"name": "JUPYTERHUB_API_TOKEN", "value": "tok-en"}, {"name": "HOME", "value": "/root"}],
                     "ports": [{"containerPort": 8888, "name": "notebook-port"}],
                     "resources": {"requests": {"cpu": "9"}, "limits": {}},
                     "securityContext": {"allowPrivilegeEscalation": True},
@@ -101,12 +102,25 @@ def test_the_tenants_values_are_laid_over_kubespawners() -> None:
     assert container["image"] == NOTEBOOK.plan.image
     assert "args" not in container and container["command"][-1] == "images.notebook"
     assert container["ports"] == [{"containerPort": 8888, "name": "notebook-port"}]
-    env = {one["name"]: one["value"] for one in container["env"]}
-    assert (env["JUPYTERHUB_API_TOKEN"], env["HOME"]) == ("t", "/home/jovyan")
+    env = {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+    assert env["HOME"] == "/home/jovyan"
     assert len(env) == len(container["env"])
     assert container["resources"]["requests"] == {"cpu": "4", "memory": "8Gi"}
     assert pod["spec"]["securityContext"]["runAsUser"] == 1000
     assert pod["metadata"]["annotations"].items() >= names.record(NOTEBOOK.workload, SITE).items()
+
+
+def test_the_hubs_token_goes_into_a_secret() -> None:
+    before = from_kubespawner()
+    pod, tokens = enforce(before, NOTEBOOK), tokens_of(before)
+    assert tokens == {"JUPYTERHUB_API_TOKEN": "tok-en"} and "tok-en" not in str(pod)
+    secret = own_secret(NOTEBOOK, tokens)
+    (reference,) = [one for one in pod["spec"]["containers"][0]["env"] if one["name"] in tokens]
+    assert reference["valueFrom"] == {"secretKeyRef": {"name": NOTEBOOK.name, "key": "JUPYTERHUB_API_TOKEN"}}
+    assert (secret["metadata"]["name"], secret["stringData"]) == (NOTEBOOK.name, tokens)
+    assert secret["metadata"]["namespace"] == "tenant-physics"
+    put(pod, f"{C}.env", before["spec"]["containers"][0]["env"])
+    assert [one.field for one in violations(pod, NOTEBOOK)] == [f"{C}.env[0].value"]
 
 
 def test_without_it_kubespawners_own_pod_is_refused() -> None:
