@@ -23,7 +23,14 @@ MODELS = {
     "Service": "V1Service",
     "ServiceAccount": "V1ServiceAccount",
 }
-PLAIN: dict[str, Any] = {"str": str, "int": int, "bool": bool, "object": (str, int), "datetime": (str, datetime), "float": float}
+PLAIN: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "object": (str, int),
+    "datetime": (str, datetime),
+    "float": float,
+}
 CASES = cases()
 
 
