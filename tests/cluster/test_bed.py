@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.cluster import traces
-from tests.cluster.bed import Bed, BedError, crds, limits, missing, processes, up
+from tests.cluster.bed import Bed, BedError, cgroups, crds, limits, missing, processes, up
 from tests.cluster.bed.binaries import BED, CONTROL_PLANE, ensure
 from tests.cluster.bed.images import TOOL, TOOL_PROGRAM
 from tests.cluster.bed.names import NODES, SLOTS, bed_of, bridges, check_name
@@ -233,6 +233,18 @@ def test_slots_share_no_network_and_no_device() -> None:
         assert not [pair for pair in combinations(networks(bed), 2) if clash(*pair)]
         assert len(bed.nodes) == NODES
         assert all(node.ipv4 in bed.room[0] and node.ipv6 in bed.room[1] for node in bed.nodes)
+
+
+def test_control_groups_of_either_version_are_found() -> None:
+    old = "30 25 0:26 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n"
+    new = "31 25 0:27 / /sys/fs/cgroup rw,relatime shared:8 - cgroup2 cgroup2 rw,nsdelegate\n"
+    other = "32 25 0:28 / /tmp rw - tmpfs tmpfs rw\n"
+    found = {each.place: each for each in cgroups.hierarchies(old + new + other)}
+    assert {place: each.version for place, each in found.items()} == {
+        Path("/sys/fs/cgroup/memory"): 1,
+        Path("/sys/fs/cgroup"): 2,
+    }
+    assert "memory" in found[Path("/sys/fs/cgroup/memory")].options
 
 
 def test_limits_are_lifted_and_put_back(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: sys.exit(143))
     try:
         _do(wanted)
-    except BedError as error:
+    except (BedError, OSError) as error:
         print(f"{wanted.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -34,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _do(wanted: argparse.Namespace) -> None:
+    if wanted.command in ("down", "status") and os.geteuid() != 0:
+        raise BedError("needs root, as raising a bed does")
     if wanted.command == "up":
         if reasons := missing():
             raise BedError("\n    ".join(["no test bed on this machine:", *reasons]))
