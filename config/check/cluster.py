@@ -108,7 +108,7 @@ def _laboratories(world: World, sources: Sources) -> Iterator[Problem]:
     ranges = world.site.cluster.laboratories
     for tenant, index, network in networks(world):
         for number, subnet in enumerate(network.subnets):
-            if not any(subnet.version == one.version and subnet.subnet_of(one) for one in ranges):
+            if not any(subnet.network_address in one and subnet.prefixlen >= one.prefixlen for one in ranges):
                 said = f"{subnet} lies in none of site.yaml's cluster.laboratories; other tenants' Pods could reach it"
                 fix = f"add it there, or a range around it, e.g. laboratories: [{_around(subnet)}]"
                 path = ("networks", index, "subnets", number)
@@ -117,10 +117,8 @@ def _laboratories(world: World, sources: Sources) -> Iterator[Problem]:
 
 def _around(subnet: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
     """A range that leaves room for more, where there is one that is common."""
-    usual = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-    return next(
-        (one for one in map(IPv4Network, usual) if one.version == subnet.version and subnet.subnet_of(one)), subnet
-    )
+    usual = map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+    return next((one for one in usual if isinstance(subnet, IPv4Network) and subnet.subnet_of(one)), subnet)
 
 
 def _selectors(world: World, sources: Sources) -> Iterator[Problem]:

@@ -21,15 +21,12 @@ server adds an allow, which nothing here denies. Denied for good: other tenants'
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
-from config.emit.common import Manifest, metadata
+from config.emit.common import CLOUD_METADATA, Manifest, metadata
 from config.models import Network, Site, Tenant, World
 from config.names import keys, namespace
-
-METADATA = tuple(map(ip_network, ("169.254.0.0/16", "fd00:ec2::254/128", "fd20:ce::254/128")))
-"""Where clouds answer with a node's credentials: IPv4 link-local as a whole; IPv6 of EC2 and of Google Cloud."""
 
 _NAMESPACE = "k8s:io.kubernetes.pod.namespace"
 _VERSION, _KIND = "cilium.io/v2", "CiliumClusterwideNetworkPolicy"
@@ -123,14 +120,14 @@ def _shared(world: World) -> Manifest:
         "spec": {
             "description": "All tenants: out to the world, but to no cluster network, no laboratory, no metadata.",
             "endpointSelector": tenants,
-            "egressDeny": [{"toCIDR": [str(one) for one in METADATA]}],
+            "egressDeny": [{"toCIDR": [str(one) for one in CLOUD_METADATA]}],
             "egress": [{"toCIDRSet": _outside(world)}],
         },
     }
 
 
 def _outside(world: World) -> list[dict[str, Any]]:
-    """All addresses but METADATA, the cluster's networks and the tenants'.
+    """All addresses but CLOUD_METADATA, the cluster's networks and the tenants'.
 
     Nodes and Pods are no CIDR to Cilium; left out is what else lives in their networks, hypervisors for one. Networks
     of tenants are each one's own: a rule of its policy lets it back in. Otherwise a Pod on a node that is in two VLANs
@@ -138,7 +135,8 @@ def _outside(world: World) -> list[dict[str, Any]]:
     """
     cluster = world.site.cluster
     subnets = (subnet for tenant in world.tenants.values() for network in tenant.networks for subnet in network.subnets)
-    closed = [*METADATA, *cluster.pods, *cluster.services, *cluster.nodes, *subnets]
+    named = (*cluster.pods, *cluster.services, *cluster.nodes, *cluster.laboratories)
+    closed = [*CLOUD_METADATA, *named, *subnets]
     four = collapse_addresses(one for one in closed if isinstance(one, IPv4Network))
     six = collapse_addresses(one for one in closed if isinstance(one, IPv6Network))
     return [

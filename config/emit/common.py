@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_network
 from typing import Any
 
 from config.models import Site, Tenant, World
@@ -11,6 +12,20 @@ from config.names import keys
 Manifest = dict[str, Any]
 """One Kubernetes object as JSON; nobody changes one after it was yielded."""
 Emitter = Callable[[World], Iterable[Manifest]]
+
+NODE_SELECTOR = "scheduler.alpha.kubernetes.io/node-selector"
+"""Annotation of a namespace: what every Pod's nodeSelector gets (PodNodeSelector); another value is refused."""
+CLOUD_METADATA = tuple(
+    map(
+        ip_network,
+        (
+            "169.254.0.0/16",  # link-local: the metadata address of AWS, GCP, Azure and OpenStack is 169.254.169.254
+            "fd00:ec2::254/128",  # AWS, "Instance metadata", IPv6 endpoint
+            "fd20:ce::254/128",  # GCP, "About VM metadata", IPv6 endpoint
+        ),
+    )
+)
+"""Never reached from a tenant's Pod: what answers there hands out the node's credentials."""
 
 
 def metadata(

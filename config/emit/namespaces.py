@@ -15,12 +15,10 @@ import json
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, summarize_address_range
 
-from config.emit.common import Manifest, metadata
+from config.emit.common import NODE_SELECTOR, Manifest, metadata
 from config.models import Site, Tenant, World
 from config.names import CAPSULE_TENANT, Keys, keys, namespace
 
-NODE_SELECTOR = "scheduler.alpha.kubernetes.io/node-selector"
-"""What every Pod's nodeSelector gets; a Pod that asks for something else is refused (PodNodeSelector)."""
 DEFAULT_TOLERATIONS = "scheduler.alpha.kubernetes.io/defaultTolerations"
 """What every Pod tolerates, as a JSON list (PodTolerationRestriction)."""
 
@@ -57,9 +55,12 @@ def _annotations(tenant: Tenant, names: Keys) -> dict[str, str]:
 
 
 def node_selector(tenant: Tenant, names: Keys) -> str:
-    """The labels of the tenant's workers as PodNodeSelector reads them, "a=b,c=d" by key; "" where any node will do."""
+    """The labels of the tenant's workers as PodNodeSelector reads them, "a=b,c=d"; "" where any node will do.
+
+    Sorted as Capsule sorts them, by the whole text: lab-floor=3 before lab=physics. Otherwise the two never agree.
+    """
     wanted = {**tenant.workers.selector, **({names.node(tenant): "true"} if tenant.workers.nodes else {})}
-    return ",".join(f"{name}={value}" for name, value in sorted(wanted.items()))
+    return ",".join(sorted(f"{name}={value}" for name, value in wanted.items()))
 
 
 def tolerations(tenant: Tenant, names: Keys) -> str:

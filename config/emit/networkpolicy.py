@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any
 
-from config.emit.common import Manifest, metadata
+from config.emit.common import CLOUD_METADATA, Manifest, metadata
 from config.models import Tenant, World
 from config.names import keys, namespace
 
@@ -31,18 +31,8 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 DNS_NAMESPACE, DNS_POD = "kube-system", {"k8s-app": "kube-dns"}
 """Where every distribution runs the cluster's DNS (Kubernetes, "Debugging DNS Resolution")."""
 
-METADATA = tuple(
-    map(
-        ip_network,
-        (
-            "169.254.0.0/16",  # link-local: the metadata address of AWS, GCP, Azure and OpenStack is 169.254.169.254
-            "fe80::/10",  # the same for IPv6; OpenStack: fe80::a9fe:a9fe
-            "fd00:ec2::254/128",  # AWS, "Instance metadata", IPv6 endpoint
-            "fd20:ce::254/128",  # GCP, "About VM metadata", IPv6 endpoint
-        ),
-    )
-)
-"""Never reached from a tenant's Pod: what answers there hands out the node's credentials."""
+LINK_LOCAL = ip_network("fe80::/10")
+"""Closed as CLOUD_METADATA is; OpenStack's IPv6 metadata address is fe80::a9fe:a9fe."""
 
 _EVERYWHERE = tuple(map(ip_network, ("0.0.0.0/0", "::/0")))
 
@@ -55,7 +45,7 @@ def emit(world: World) -> Iterator[Manifest]:
     if world.site.addons.cilium:
         return
     cluster = world.site.cluster
-    inner = collapsed((*cluster.pods, *cluster.services, *cluster.nodes, *METADATA))
+    inner = collapsed((*cluster.pods, *cluster.services, *cluster.nodes, *CLOUD_METADATA, LINK_LOCAL))
     world_outside = _blocks(_EVERYWHERE, collapsed((*inner, *cluster.laboratories)))
     nodes = _blocks(collapsed(cluster.nodes), [])
     for tenant in world.tenants.values():

@@ -95,7 +95,7 @@ class AddressRange:
             yield build(number)
 
     def __str__(self) -> str:
-        """As MetalLB's pools take it."""
+        """As people write it: one address, or first-last."""
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
     def __repr__(self) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from config.emit.common import Manifest
-from config.emit.namespaces import DEFAULT_TOLERATIONS, NODE_SELECTOR
+from config.emit.common import NODE_SELECTOR, Manifest
+from config.emit.namespaces import DEFAULT_TOLERATIONS
 from config.models import Tenant, World
 from config.names import keys, namespace
 from config.status.addresses import within

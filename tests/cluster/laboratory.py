@@ -64,7 +64,8 @@ class Laboratory:
         }
         (self.operator.folder / "site.yaml").write_text(yaml.safe_dump(site))
         lab_a = _network("lab-a", 120, ["n1", "n2"], ["192.0.2.192/27", "2001:db8:120::/80"], POOL_A)
-        narrow = _network("narrow", 120, ["n1"], ["192.0.2.224/27", "2001:db8:120:0:1::/80"], ONLY_N1)
+        # on A's VLAN as well, but a VLAN and an interface belong to one network: none are named, so all interfaces
+        narrow = _network("narrow", None, ["n1"], ["192.0.2.224/27", "2001:db8:120:0:1::/80"], ONLY_N1)
         lab_b = _network("lab-b", 130, ["n2", "n3"], ["198.51.100.0/24", "2001:db8:130::/64"], POOL_B)
         for tenant, networks in (("a", [lab_a, narrow]), ("b", [lab_b])):
             written = {
@@ -134,11 +135,12 @@ def raised(bed: Bed, folder: Path, unique: str) -> Laboratory:
     return made
 
 
-def _network(name: str, vlan: int, nodes: Sequence[str], subnets: Sequence[str], pool: Sequence[str]) -> dict[str, Any]:
+def _network(
+    name: str, vlan: int | None, nodes: Sequence[str], subnets: Sequence[str], pool: Sequence[str]
+) -> dict[str, Any]:
     return {
         "name": name,
-        "vlan": vlan,
-        "interface": f"vlan{vlan}",
+        **({"vlan": vlan, "interface": f"vlan{vlan}"} if vlan else {}),
         "gateway_nodes": list(nodes),
         "subnets": list(subnets),
         "loadbalancer": list(pool),

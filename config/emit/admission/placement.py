@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from config.emit.admission.cel import annotation, text, words
 from config.emit.admission.policy import Rule, Variable
+from config.emit.common import NODE_SELECTOR
 from config.models import Site
 from config.names import keys
 
-NODE_SELECTOR = "scheduler.alpha.kubernetes.io/node-selector"
-"""Annotation of a namespace, read by the admission plugin PodNodeSelector: key=value pairs with commas."""
 NODE_TAINTS = "node.kubernetes.io/"
 """Taints that Kubernetes itself sets (not-ready, unreachable, disk-pressure, …). DefaultTolerationSeconds and the
 DaemonSet controller make Pods tolerate them."""

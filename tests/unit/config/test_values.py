@@ -16,9 +16,10 @@ from config.models.quantity import format_cpu, format_memory, parse_cpu, parse_m
 from config.names import (
     admin_group,
     is_reserved,
-    labels,
+    keys,
     member_group,
     namespace,
+    network_object,
     same_reading,
     server_name,
     slug,
@@ -188,8 +189,13 @@ def test_names_of_a_tenant() -> None:
     assert admin_group("physics") == "tenanthub:physics:admin"
     assert is_reserved("tenant-physics")
     assert not is_reserved("tenants")
-    assert labels(Site()).owner == "edge.kudpc.kyoto-u.ac.jp/owner"
-    assert len(set(vars(labels(Site())).values())) == 5
+    assert keys(Site()).owner == "edge.kudpc.kyoto-u.ac.jp/owner"
+
+
+def test_objects_of_two_networks_never_share_a_name() -> None:
+    assert network_object("a-b", "c") != network_object("a", "b-c")
+    assert keys(Site()).lb("physics") == "edge.kudpc.kyoto-u.ac.jp/lb_physics"
+    assert keys(Site()).eg("physics", "lab-a") == "edge.kudpc.kyoto-u.ac.jp/eg_physics_lab-a"
 
 
 def test_titles_that_read_the_same() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from config.emit import capsule, namespaces
 from config.emit.capsule import emit
+from config.emit.common import NODE_SELECTOR
 from config.names import CAPSULE_TENANT
 from tests.unit.config.emit.addon_worlds import addon_world, by_name, golden_test, world_of
 
@@ -48,7 +49,7 @@ def test_capsule_writes_on_the_namespace_what_stands_there(name: str) -> None:
     spec = by_name(emit(world), "Tenant")[name]
     (namespace,) = (each for each in namespaces.emit(world) if each["metadata"]["labels"][CAPSULE_TENANT] == name)
     written = ",".join(sorted(f"{key}={value}" for key, value in spec.get("nodeSelector", {}).items()))
-    assert namespace["metadata"].get("annotations", {}).get(namespaces.NODE_SELECTOR, "") == written
+    assert namespace["metadata"].get("annotations", {}).get(NODE_SELECTOR, "") == written
 
 
 def test_the_hubs_account_is_named_in_one_place(tmp_path: Path) -> None:

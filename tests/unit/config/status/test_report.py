@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from config.emit.namespaces import DEFAULT_TOLERATIONS, NODE_SELECTOR
+from config.emit.common import NODE_SELECTOR
+from config.emit.namespaces import DEFAULT_TOLERATIONS
 from config.names import keys
 from config.order import KINDS
 from config.status import live, walls
