@@ -130,13 +130,15 @@ def _apply(cluster: Cluster, step: Step, settings: Settings, waiting: Waiting) -
     _settled(step, waiting, lambda: cluster.apply(change.path, step.manifest or {}, force=settings.force_conflicts))
 
 
-def _delete(cluster: Cluster, step: Step, _settings: Settings, waiting: Waiting) -> None:
+def _delete(cluster: Cluster, step: Step, settings: Settings, waiting: Waiting) -> None:
     change = step.change
-    if change.live is not None and is_ending(change.live):
-        return  # a namespace that is ending refuses to be deleted again
-    # Capsule's Tenant owns its namespaces: without orphaning they would go with it.
-    orphan = change.kind.addon == "capsule"
-    _settled(step, waiting, lambda: cluster.delete(change.path, uid=change.uid or None, orphan=orphan))
+    # A namespace that is ending refuses to be deleted again.
+    if change.live is None or not is_ending(change.live):
+        # Capsule's Tenant owns its namespaces: without orphaning they would go with it.
+        orphan = change.kind.addon == "capsule"
+        _settled(step, waiting, lambda: cluster.delete(change.path, uid=change.uid or None, orphan=orphan))
+    if change.kind.kind != "Namespace":
+        _wait(cluster, step, settings, waiting)
 
 
 def _settled(step: Step, waiting: Waiting, act: Callable[[], Any]) -> None:

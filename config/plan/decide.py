@@ -9,7 +9,7 @@ from config.emit.common import Manifest
 from config.names import Keys
 from config.order import Key, kind_of
 from config.plan import nodes
-from config.plan.compare import differences, overlaid, path_text, visible
+from config.plan.compare import differences, lookup, overlaid, path_text, visible
 from config.plan.managed import holder, ours
 from config.plan.match import Matched, Pair, is_ending, is_ours, is_replaced, match
 from config.plan.model import Action, Change, Conflict, Field, Plan, Preview, Removal, change_of, title
@@ -63,11 +63,13 @@ def decide(matched: Matched, keys: Keys, previews: Mapping[Key, Preview], option
     for pair in matched.created:
         changes.append(_created(pair, keys, previews, problems))
     for pair in matched.differing:
-        change = _differing(pair, keys, previews.get(pair.key), options, problems)
+        change = _differing(pair, keys, previews.get(pair.key), problems)
         if change is None:
             same += 1
         else:
             changes.append(change)
+    if not options.adopt:
+        problems += _foreign(matched.differing, keys)
     for pair in matched.nodes:
         if pair.live is None or is_ending(pair.live):
             warnings.append(f"{(pair.desired or pair.live or {})['metadata']['name']} is not in the cluster; skipped")
@@ -99,16 +101,9 @@ def _created(pair: Pair, keys: Keys, previews: Mapping[Key, Preview], problems: 
     return change
 
 
-def _differing(pair: Pair, keys: Keys, preview: Preview | None, options: Options, problems: list[str]) -> Change | None:
+def _differing(pair: Pair, keys: Keys, preview: Preview | None, problems: list[str]) -> Change | None:
     desired, live = pair.desired or {}, pair.live or {}
     told = title(desired["kind"], pair.key[1], pair.key[2])
-    foreign = not is_ours(live, keys)
-    # Kubernetes itself makes a ServiceAccount `default` in every namespace.
-    if foreign and not options.adopt and (desired["kind"], pair.key[2]) != ("ServiceAccount", "default"):
-        problems.append(
-            f"{told} exists, but was not made by tenanthub (it has no label {keys.declared_by}); "
-            "give it or the tenant another name, delete it, or take it over with --adopt"
-        )
     if preview is not None and preview.refused:
         problems.append(f"{told} is refused by the API server: {preview.refused}")
     after = preview.manifest if preview is not None and preview.manifest else overlaid(desired, live)
@@ -128,11 +123,30 @@ def _differing(pair: Pair, keys: Keys, preview: Preview | None, options: Options
         held = (field for field in fields if field.by and field.new is not None)
         conflicts = tuple(Conflict(field.path, field.by.partition(",")[0]) for field in held)
     if replaced:
-        steps = [path_text(path) for path in kind_of(desired).immutable]
-        note, conflicts = f"made anew: {' and '.join(steps)} of an existing one cannot be changed", ()
+        some = (path for path in kind_of(desired).immutable if lookup(desired, path) != lookup(live, path))
+        note, conflicts = f"made anew: {' and '.join(map(path_text, some))} cannot be changed", ()
     action: Action = "replace" if replaced else "change"
     tenant = tenant_of(desired, keys)
     return change_of(action, desired, live, tenant, fields=fields, conflicts=conflicts, note=note)
+
+
+def _foreign(differing: Sequence[Pair], keys: Keys) -> list[str]:
+    """Objects with our names that others have made; of a whole namespace only the namespace is named."""
+    # Kubernetes itself makes a ServiceAccount `default` in every namespace.
+    theirs = [
+        pair
+        for pair in differing
+        if not is_ours(pair.live or {}, keys)
+        and ((pair.desired or {})["kind"], pair.key[2]) != ("ServiceAccount", "default")
+    ]
+    spaces = {pair.key[2] for pair in theirs if (pair.desired or {})["kind"] == "Namespace"}
+    return [
+        f"{title((pair.desired or {})['kind'], *pair.key[1:])} exists, but was not made by tenanthub "
+        f"(it has no label {keys.declared_by}); "
+        "give it or the tenant another name, delete it, or take it over with --adopt"
+        for pair in theirs
+        if pair.key[1] not in spaces
+    ]
 
 
 def _removals(gone: Sequence[Manifest], keys: Keys, options: Options) -> tuple[Removal, ...]:

@@ -23,7 +23,8 @@ from config.plan.model import Change, Plan
 from config.plan.release import HOLDERS, Held, narrowed, to_release
 
 Verb = Literal["apply", "narrow", "delete", "wait", "mark", "keep"]
-"""narrow: apply with fewer addresses; wait: until the object with that uid is gone; mark: a node's labels and taint."""
+"""narrow: apply with fewer addresses; wait: until the object with that uid is gone (but for a namespace a delete waits
+by itself); mark: a node's labels and taint; keep: take the owner label off."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,9 @@ def _kept(plan: Plan) -> Iterable[list[Step]]:
 
 
 def _deleted(changes: Sequence[Change]) -> Iterable[list[Step]]:
-    """Kinds in reverse, each gone before the next goes."""
+    """Kinds in reverse, each gone before the next goes. Namespaces take long, and all end at the same time."""
     for kind in reversed(KINDS):
         some = [one for one in changes if one.kind == kind]
         yield [Step("delete", one) for one in some]
-        yield [Step("wait", one) for one in some]
+        if kind.kind == "Namespace":
+            yield [Step("wait", one) for one in some]

@@ -30,7 +30,7 @@ _VERB: Mapping[Action, str] = {
     "change": "to change",
     "replace": "to make anew",
     "delete": "to delete",
-    "forget": "to forget",
+    "forget": "nodes to forget",
     "keep": "to leave behind",
 }
 _LONG = 100

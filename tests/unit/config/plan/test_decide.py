@@ -106,10 +106,18 @@ def test_what_somebody_else_made_under_our_name_is_refused_unless_adopted() -> N
         "kind": "ServiceAccount",
         "metadata": {"name": "default", "namespace": "tenant-physics"},
     }
-    there = [stored(bare, "kubectl-create", "Update"), stored(account, "kube-controller-manager", "Update")]
+    role = {**next(one for one in physics if one["kind"] == "Role")}
+    role["metadata"] = {"name": role["metadata"]["name"], "namespace": "tenant-physics"}
+    there = [
+        stored(bare, "kubectl-create", "Update"),
+        stored(account, "kube-controller-manager", "Update"),
+        stored(role, "kubectl-create", "Update"),
+    ]
     (problem,) = plan(physics, there, KEYS).problems  # every namespace has an account `default`: no problem
     assert problem.startswith("Namespace tenant-physics exists, but was not made by tenanthub")
     assert not plan(physics, there, KEYS, options=Options(adopt=True)).problems
+    ours = [stored(next(one for one in physics if one["kind"] == "Namespace")), there[2]]
+    assert plan(physics, ours, KEYS).problems[0].startswith("Role tenant-physics/tenanthub-admin exists, but was not")
 
 
 def test_only_what_carries_our_owner_label_is_deleted() -> None:
@@ -131,7 +139,7 @@ def test_a_tenant_that_goes_loses_rights_first_and_its_wall_last() -> None:
     def before(first: str, second: str) -> None:
         assert steps.index(first) < steps.index(second), steps
 
-    before("wait for the end of EgressClusterPolicy tenant-physics.lab-a", "delete EgressGateway tenant-physics.lab-a")
+    before("delete EgressClusterPolicy tenant-physics.lab-a", "delete EgressGateway tenant-physics.lab-a")
     before("delete IPAddressPool metallb-system/tenant-physics.lab-a", "delete Namespace tenant-physics")
     before("wait for the end of Namespace tenant-physics", "delete CiliumClusterwideNetworkPolicy tenant-physics")
     before("wait for the end of Namespace tenant-physics", "mark Node node-1")
@@ -197,11 +205,13 @@ def test_an_immutable_field_means_made_anew_policies_before_gateways() -> None:
         ("replace", "EgressClusterPolicy tenant-physics.lab-a"),
     }
     assert to_ask(match(after, live(before), KEYS)) == ()
+    assert [change.note for change in found.changes] == [
+        "made anew: spec.ippools.ipv4DefaultEIP cannot be changed",
+        "made anew: spec.egressIP cannot be changed",
+    ]
     assert order(found) == [
         "delete EgressClusterPolicy tenant-physics.lab-a",
-        "wait for the end of EgressClusterPolicy tenant-physics.lab-a",
         "delete EgressGateway tenant-physics.lab-a",
-        "wait for the end of EgressGateway tenant-physics.lab-a",
         "apply EgressGateway tenant-physics.lab-a",
         "apply EgressClusterPolicy tenant-physics.lab-a",
     ]
