@@ -121,10 +121,11 @@ def instrument(bed: Bed, vlan: str, name: str = "camera", number: int = 50) -> I
     network_of = {each.name: each for each in bed.vlans}[vlan]
     ipv4, ipv6 = network_of.ipv4[number], network_of.ipv6[int(str(number), 16)]
     made = Instrument(bed, name, network_of, ipv4, ipv6)
+    outer = f"{network_of.bridge}{number}"
     processes.run(bed.name, ["ip", "netns", "add", made.netns])
     try:
         _ip(bed, made.netns, "link set lo up")
-        _join(bed, network_of, made.netns, f"{network_of.bridge}{number}", "eth0", ipv4, ipv6)
+        _join(bed, network_of, made.netns, outer, "eth0", ipv4, ipv6)
         _give_up_sooner(bed, made)
         yield made
     finally:
@@ -132,6 +133,8 @@ def instrument(bed: Bed, vlan: str, name: str = "camera", number: int = 50) -> I
         for pid in processes.run(bed.name, ["ip", "netns", "pids", made.netns], check=False).split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+        # The kernel clears a namespace away later; its veth has to be gone before the next instrument of this number.
+        processes.run(bed.name, ["ip", "link", "delete", outer], check=False)
         processes.run(bed.name, ["ip", "netns", "delete", made.netns], check=False)
 
 
