@@ -94,9 +94,7 @@ def complain(lines: Iterable[str]) -> None:
 
 
 def refusal(plan: Plan, consent: Consent) -> list[str]:
-    """Why *plan* may not be applied as things stand; nothing where it may, or where asking can still settle it."""
-    if plan.problems:
-        return [count(len(plan.problems), "mistake")]
+    """What the operator has not allowed yet; nothing where all is allowed, or where asking can still settle it."""
     found = []
     if plan.conflicts and not consent.force_conflicts:
         fields = count(len(plan.conflicts), "field")

@@ -75,7 +75,7 @@ def _confirmed(cluster: Cluster, plan: Plan, consent: dialogue.Consent) -> bool:
     dialogue.show(plan, lost)
     if not plan.changes and not plan.problems:
         return True
-    if refused := dialogue.refusal(plan, consent):
+    if (refused := dialogue.refusal(plan, consent)) or plan.problems:
         dialogue.complain([*refused, "nothing was applied"])
         return False
     if not dialogue.agreed(plan, consent):

@@ -62,11 +62,10 @@ def test_yes_does_not_cover_a_removal() -> None:
 
 
 @pytest.mark.usefixtures("terminal")
-def test_conflicts_and_mistakes_are_refused() -> None:
+def test_conflicts_are_refused() -> None:
     held = Plan((change_of("change", CHANGE.desired, None, "a", conflicts=(Conflict("spec.x", "helm"),)),))
     assert "--force-conflicts" in refusal(held, Consent())[0]
     assert refusal(held, Consent(force_conflicts=True)) == []
-    assert refusal(Plan((CHANGE,), problems=("wrong",)), Consent(yes=True, force_conflicts=True)) == ["1 mistake"]
 
 
 def test_without_a_terminal_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
