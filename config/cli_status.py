@@ -83,6 +83,7 @@ def _once(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> tupl
     """The report as text, and the exit code. WorldError, ClusterError."""
     from config.cli_cluster import load_for_cluster
     from config.cluster.client import Cluster, ClusterError
+    from config.cluster.planning import without_collector
     from config.cluster.status import read
     from config.compile import compile_world
     from config.status.asjson import as_json
@@ -93,9 +94,10 @@ def _once(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> tupl
     only = arguments.tenant
     if only is not None and only not in world.tenants:
         raise ClusterError(f"{only} is not declared in {arguments.directory}; declared are {', '.join(world.tenants)}")
-    wanted = compile_world(world)
     cluster = Cluster.connect(arguments.kubeconfig, arguments.context)
-    told = report(world, wanted, read(cluster, world, wanted, only), only)
+    with without_collector():
+        wanted = compile_world(world)
+        told = report(world, wanted, read(cluster, world, wanted, only), only)
     if arguments.output == "json":
         text = as_json(told, one_line=arguments.watch is not None)
     else:
