@@ -93,6 +93,18 @@ def complain(lines: Iterable[str]) -> None:
     sys.stderr.flush()
 
 
+def once() -> Callable[[str], None]:
+    """Says what it is told on stderr, but not the same again and again."""
+    last = [""]
+
+    def told(line: str) -> None:
+        if line != last[0]:
+            complain([line])
+        last[0] = line
+
+    return told
+
+
 def refusal(plan: Plan, consent: Consent) -> list[str]:
     """What the operator has not allowed yet; nothing where all is allowed, or where asking can still settle it."""
     found = []

@@ -39,7 +39,7 @@ def apply(
             return 1
         if not plan.changes:
             return 0
-        if not lease.take(_PATIENCE, lambda said: dialogue.complain([said])):
+        if not lease.take(_PATIENCE, dialogue.once()):
             # Somebody else applied meanwhile: what was agreed to may no longer be what would happen.
             again = _planned(cluster, wanted, options)
             if _essence(again) != _essence(plan):
