@@ -145,7 +145,10 @@ def state(cluster: Cluster, keys: Keys) -> dict[Key, Manifest]:
     found = {key(one): visible(one) for one in _ours(cluster, keys)}
     for one in found.values():
         if one["kind"] == "Node":
-            one["metadata"].pop("annotations", None)  # the node controller's
+            # Annotations are the node controller's, and so are taints that say that no kubelet reports.
+            one["metadata"].pop("annotations", None)
+            taints = (one.get("spec") or {}).get("taints") or ()
+            one["spec"] = {"taints": [taint for taint in taints if taint["key"] == keys.tenant]}
     return found
 
 
