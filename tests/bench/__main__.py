@@ -18,6 +18,7 @@ from tests.bench import machine, table
 from tests.bench.contest import FAILURES, reason, say
 from tests.bench.lab import Lab, Options
 from tests.bench.rows import ROWS, Row
+from tests.bench.worlds import MOST
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 _EXAMPLES = """examples:
@@ -48,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
                         help=f"small uploads (default: {defaults.small_files})")  # fmt: skip
     parser.add_argument("--small-kib", metavar="KIB", type=_positive, default=defaults.small_kib,
                         help=f"size of each (default: {defaults.small_kib})")  # fmt: skip
+    parser.add_argument("--tenants", metavar="N", type=_tenants, default=defaults.tenants,
+                        help=f"of the rows compile and cluster (default: {defaults.tenants})")  # fmt: skip
+    parser.add_argument("--peer-tenants", metavar="N", type=_tenants, default=defaults.peer_tenants,
+                        help=f"as many of these for kubectl (default: {defaults.peer_tenants})")  # fmt: skip
     parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
     return parser
 
@@ -64,6 +69,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _tenants(text: str) -> int:
+    if (count := _positive(text)) > MOST:
+        raise argparse.ArgumentTypeError(f"at most {MOST}: each has a VLAN of its own")
+    return count
 
 
 def measure(rows: Sequence[Row], options: Options) -> str:
@@ -101,7 +112,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     if chosen.write and chosen.only:
         parser.error("--write writes the page, which shows one run of everything: leave --only out")
-    options = Options(chosen.rounds, chosen.large_mib, chosen.small_files, chosen.small_kib)
+    options = Options(
+        chosen.rounds,
+        chosen.large_mib,
+        chosen.small_files,
+        chosen.small_kib,
+        chosen.tenants,
+        chosen.peer_tenants,
+    )
     signal.signal(signal.SIGTERM, _end)
     # A second start finds its modules compiled, unless this is set where the benchmark happens to be called.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

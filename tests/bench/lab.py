@@ -25,6 +25,9 @@ class Options:
     large_mib: int = 256
     small_files: int = 200
     small_kib: int = 10
+    tenants: int = 1000
+    peer_tenants: int = 100
+    """For whoever needs minutes for all of them; at most `tenants`."""
 
 
 @dataclass
