@@ -68,6 +68,8 @@ class Service:
     local: bool
     """externalTrafficPolicy: Local, where only nodes with a ready endpoint of their own announce."""
     load_balancer_class: str | None
+    fenced: bool
+    """loadBalancerSourceRanges says who may reach it."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ def service(raw: Mapping[str, Any]) -> Service:
         selector=spec.get("selector") or {},
         local=spec.get("externalTrafficPolicy") == "Local",
         load_balancer_class=spec.get("loadBalancerClass"),
+        fenced=bool(spec.get("loadBalancerSourceRanges")),
     )
 
 

@@ -16,6 +16,7 @@ STATUSES = ("metallb.io/v1beta1", "servicel2statuses")
 _ANNOUNCED = "nodeAssigned"
 """The speaker's event as it begins to announce (MetalLB, speaker/main.go)."""
 STATUS, EVENT = "ServiceL2Status", "event"
+_NAMED = 3
 _SECONDS = len("2026-11-21T03:00:00")
 _TROUBLE = ("announceFailed", "AllocationFailed", "LoadBalancerFailed", "nolbIPsIPFamily", "noclusterIPsIPFamily")
 
@@ -33,6 +34,8 @@ class Traffic:
     """(namespace, Service) -> newest first."""
     events: Mapping[tuple[str, str], tuple[Event, ...]]
     """(namespace, Service) -> newest first."""
+    gateways: Mapping[str, tuple[str, ...]]
+    """Node -> tenants that it is a gateway node of."""
 
     @classmethod
     def of(cls, world: World, live: Live) -> Traffic:
@@ -51,7 +54,13 @@ class Traffic:
         events: dict[tuple[str, str], list[Event]] = {}
         for event in sorted(live.events, key=lambda event: event.last, reverse=True):
             events.setdefault((event.namespace, event.name), []).append(event)
-        return cls(ranges, _frozen(services), _frozen(holders), _frozen(announcements), _frozen(events))
+        gateways: dict[str, list[str]] = {}
+        for tenant in world.tenants.values():
+            for node in {node for network in tenant.networks for node in network.gateway_nodes}:
+                gateways.setdefault(node, []).append(tenant.name)
+        return cls(
+            ranges, _frozen(services), _frozen(holders), _frozen(announcements), _frozen(events), _frozen(gateways)
+        )
 
 
 def loadbalancer(
@@ -70,6 +79,7 @@ def loadbalancer(
         _use(network, owners[name], tuple(addresses), live, pods, traffic, found)
         for name, addresses in sorted(by_service.items())
     )
+    _open_ways(tenant, network, [owners[name] for name in sorted(by_service)], traffic, found)
     total, used = size(network.loadbalancer), len({address for _, address in held})
     return LoadBalancer(
         pool=network_object(tenant, network.name),
@@ -79,6 +89,23 @@ def loadbalancer(
         free=min(total - used, JSON_LARGEST),
         services=uses,
     )
+
+
+def _open_ways(tenant: Tenant, network: Network, holders: list[Service], traffic: Traffic, found: Findings) -> None:
+    """Services that other tenants' instruments reach, if somebody there routes the address to a node of both.
+
+    kube-proxy answers for a LoadBalancer address on every interface of every node (seen on the test bed); only
+    loadBalancerSourceRanges limits who is let in.
+    """
+    shared = {node: [name for name in traffic.gateways[node] if name != tenant.name] for node in network.gateway_nodes}
+    others = sorted({name for names in shared.values() for name in names})
+    names = [f"{service.namespace}/{service.name}" for service in holders if not service.fenced]
+    if others and names:
+        nodes = ", ".join(node for node, there in shared.items() if there)
+        who = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+        found.note(
+            f"{', '.join(names[:_NAMED])}: no loadBalancerSourceRanges, so networks of {who} have a way in by {nodes}"
+        )
 
 
 def waiting(

@@ -99,7 +99,9 @@ def _worker(names: Keys, tenant: Tenant, name: str, live: Live, pods: int) -> Wo
         ready=node is not None and node.ready,
         cordoned=node is not None and node.cordoned,
         labelled=labelled,
-        tainted=(node is not None and taint in node.taints) if declared.dedicated else None,
+        tainted=(node is not None and taint in node.taints)
+        if declared.dedicated and (declared.nodes or declared.selector)
+        else None,
         pods=pods,
     )
 

@@ -58,6 +58,7 @@ class Laboratory:
                 "pods": [str(network) for network in self.bed.pods],
                 "services": [str(network) for network in self.bed.services],
                 "nodes": [str(network) for network in self.bed.room],
+                "laboratories": ["192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"],
                 "metallb_namespace": metallb.NAMESPACE,
             },
             "addons": {"metallb": True},

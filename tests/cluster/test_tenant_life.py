@@ -89,6 +89,31 @@ def test_it_is_not_reached_from_the_other_tenants_vlan(web: Laboratory, on_b: In
         assert announcer(web.bed, on_b, address, tool) is None
 
 
+def test_source_ranges_close_the_way_through_a_gateway_node_of_both(
+    web: Laboratory, on_a: Instrument, on_b: Instrument, tool: Path
+) -> None:
+    """n2 is on both VLANs, and kube-proxy answers for every Service on every interface: B's need only add a route."""
+    own = "192.0.2.207"
+    ranges = {"loadBalancerSourceRanges": ["192.0.2.0/24"], "ipFamilyPolicy": "SingleStack"}
+    web.created("a", service("fenced", "web", {"metallb.io/loadBalancerIPs": own}, **ranges))
+    eventually("an address for the Service", lambda: web.addresses("a", "fenced") == [own])
+    eventually("an answer on A's VLAN", partial(fetched, on_a, own, tool))
+    through = str(on_b.vlan.address("n2")[0])
+    try:
+        for address in (own, WEB[0]):
+            assert on_b.run(["ip", "route", "replace", f"{address}/32", "via", through]).returncode == 0
+        # the way is there, as the Service without ranges shows; status tells of that one alone
+        eventually("an answer through n2", partial(fetched, on_b, WEB[0], tool))
+        assert fetched(on_b, own, tool) is None
+        notes = web.status(web.name("a")).findings("note", web.name("a"))
+        (note,) = [text for text in notes if "loadBalancerSourceRanges" in text]
+        assert f"{web.room('a')}/web" in note and "fenced" not in note
+    finally:
+        for address in (own, WEB[0]):
+            on_b.run(["ip", "route", "del", f"{address}/32"])
+        web.member("a", "delete", "service", "fenced")
+
+
 def address_of(text: str) -> Any:
     from ipaddress import ip_address
 
@@ -99,8 +124,9 @@ def test_status_says_who_serves(web: Laboratory) -> None:
     said = web.status(web.name("a"))
     assert said.code == 0, said.report
     tenant = said.tenant(web.name("a"))
-    use = tenant["networks"][0]["loadbalancer"]["services"][0]
-    assert (use["service"], sorted(use["addresses"])) == (f"{web.room('a')}/web", WEB)
+    uses = tenant["networks"][0]["loadbalancer"]["services"]
+    use = next(use for use in uses if use["service"] == f"{web.room('a')}/web")
+    assert sorted(use["addresses"]) == WEB
     assert [(word["node"], word["interfaces"]) for word in use["announced_by"]] == [("n2", ["vlan120"])]
     assert {one["name"]: one["pods"] for one in tenant["workers"]["nodes"]} == {"n1": 1}
     assert tenant["workers"]["elsewhere"] == []

@@ -14,6 +14,7 @@ from config.status.model import LoadBalancer, Network, ServiceUse
 from config.status.model import Tenant as Block
 from tests.unit.config.status.cluster import (
     EARLY,
+    HISTORY,
     KEYS,
     LATE,
     PHYSICS,
@@ -125,6 +126,18 @@ def test_a_node_that_came_back_counts_by_its_newer_event() -> None:
     statuses = (announcement("ftp", "n1", EARLY), announcement("ftp", "n2", LATE))
     found = block(serving(announcements=statuses, events=(word("n1", "2026-11-21T12:00:00Z"),)))
     assert current(found) == ["n1"] and use(found).announced_by[0].interfaces == ("vlan120",)
+
+
+def test_a_way_in_through_a_gateway_node_of_two_tenants() -> None:
+    network = HISTORY.networks[0].model_copy(update={"gateway_nodes": ("n2", "n3")})
+    world = replace(WORLD, tenants={**WORLD.tenants, "history": HISTORY.model_copy(update={"networks": (network,)})})
+    open_one = block(serving(objects=objects(world)), world=world)
+    assert says(open_one, "note") == [
+        "tenant-physics/ftp: no loadBalancerSourceRanges, so networks of history have a way in by n2"
+    ]
+    fenced = service("ftp", "192.0.2.10", selector=APP, loadBalancerSourceRanges=["192.0.2.0/24"])
+    assert says(block(serving(services=(fenced,), objects=objects(world)), world=world), "note") == []
+    assert says(block(serving()), "note") == [], "n1 and n2 are gateway nodes of one tenant"
 
 
 def test_an_announcement_from_a_node_that_is_no_gateway_is_an_alarm() -> None:

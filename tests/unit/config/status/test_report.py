@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from config.emit.common import NODE_SELECTOR
 from config.emit.namespaces import DEFAULT_TOLERATIONS
 from config.names import keys
 from config.order import KINDS
-from config.status import live, walls
+from config.status import live, model, walls
 from config.status.asjson import as_json
 from config.status.model import Level, State
 from config.status.paint import Paint
@@ -107,6 +109,7 @@ def test_a_pod_elsewhere_is_an_alarm() -> None:
 def test_a_tenant_without_workers_is_not_on_others() -> None:
     found = block(healthy(pods=(pod("a", "n3", "open"), pod("b", "n9", "open"))), "open")
     assert found.workers.anywhere
+    assert {worker.tainted for worker in found.workers.nodes} == {None}
     assert [place.pod for place in found.workers.elsewhere] == ["tenant-open/a"]
 
 
@@ -293,3 +296,14 @@ def test_json_is_stable_and_complete() -> None:
 def test_keys_of_a_site_decide() -> None:
     """The label domain is the site's, nowhere a constant."""
     assert KEYS.tenant == keys(SITE).tenant == "edge.example.org/tenant"
+
+
+def test_every_field_of_the_json_is_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "status.md").read_text(encoding="utf-8")
+    models = [found for found in vars(model).values() if isinstance(found, type) and is_dataclass(found)]
+    assert len(models) > 15
+    for found in models:
+        for field in fields(found):
+            assert re.search(rf"`(\.|…|\.networks\[\]\.|tenants)?{field.name}(\[\])?`", page), (
+                f"{found.__name__}.{field.name}"
+            )
