@@ -88,13 +88,13 @@ def address_is_special(world: World, sources: Sources) -> Iterator[Problem]:
 def addresses_in_cluster(world: World, sources: Sources) -> Iterator[Problem]:
     """What Pods, Services and nodes have is nobody's."""
     taken = [
-        (field, index, network)
+        (field, index, network, AddressRange(network.network_address, network.broadcast_address))
         for field in ("pods", "services", "nodes")
         for index, network in enumerate(getattr(world.site.cluster, field))
     ]
     for claim in claims(world) if taken else ():
-        for field, index, network in taken:
-            if claim.range.overlaps(AddressRange(network.network_address, network.broadcast_address)):
+        for field, index, network, addresses in taken:
+            if claim.range.overlaps(addresses):
                 where = sources.place("site", "", ("cluster", field, index))
                 said = f"lies in {network}, which the cluster has for its {field} ({where})"
                 yield claim.problem(sources, said, "write addresses of the laboratory's own network")

@@ -196,5 +196,5 @@ def _announced_everywhere(network: Network) -> bool:
     return bool(network.loadbalancer and network.gateway_nodes and network.interface is None)
 
 
-_ERRORS: tuple[Rule, ...] = (_ranges, _families, _gateways, _subnets, _selectors, _namespaces)
+_ERRORS: tuple[Rule, ...] = (_ranges, _families, _gateways, _subnets, _laboratories, _selectors, _namespaces)
 _DOUBTS: tuple[Rule, ...] = (_dedicated, _nobody_serves, _interfaces)

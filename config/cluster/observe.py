@@ -7,7 +7,7 @@ goes to etcd. `resourceVersion=0`, which may be stale, was no faster either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +21,10 @@ AT_ONCE = 4
 """Lists at a time: more did not make it faster on two cores."""
 _ASKED_SINGLY = 64
 """Up to so many objects of a kind are asked for by name; beyond, the whole kind is listed."""
+_LANDMARKS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    ("Service", "/api/v1/namespaces/default/services", {"fieldSelector": "metadata.name=kubernetes"}),
+    ("Pod", "/api/v1/namespaces/kube-system/pods", {"labelSelector": "k8s-app=kube-dns", "limit": "4"}),
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Observed:
     """Kinds that the API server does not serve."""
     no_namespace: frozenset[str]
     """Namespaces that wanted objects name, that are neither wanted nor there."""
+    landmarks: tuple[Manifest, ...] = ()
+    """Objects of the cluster itself whose addresses tell its ranges: the Service `kubernetes`, the DNS Pods."""
 
 
 class Observation:
@@ -44,6 +50,7 @@ class Observation:
         self._lists: dict[Kind, Future[list[Manifest] | None]] = {
             kind: self._pool.submit(self._list, kind, selector) for kind in KINDS
         }
+        self._landmarks = [self._pool.submit(self._landmark, kind, path, query) for kind, path, query in _LANDMARKS]
 
     def __enter__(self) -> Observation:
         """Itself."""
@@ -71,7 +78,18 @@ class Observation:
         there = {one["metadata"]["name"] for one in found.values() if one["kind"] == "Namespace"}
         outside = {name for name in foreign if self._cluster.get(f"/api/v1/namespaces/{name}") is not None}
         self._look_up((one for one in namespaced if one["metadata"]["namespace"] in there | outside), found)
-        return Observed(tuple(found.values()), frozenset(unknown), frozenset(foreign - outside))
+        landmarks = tuple(one for reading in self._landmarks for one in reading.result())
+        return Observed(tuple(found.values()), frozenset(unknown), frozenset(foreign - outside), landmarks)
+
+    def _landmark(self, kind: str, path: str, query: Mapping[str, str]) -> list[Manifest]:
+        """None of them where they may not be read, or are called otherwise."""
+        try:
+            items: list[Manifest] = self._cluster.request("GET", path, query=query)["items"] or []
+        except ApiError as error:
+            if error.status in (403, 404):
+                return []
+            raise
+        return [{**one, "kind": kind} for one in items]
 
     def _list(self, kind: Kind, selector: str) -> list[Manifest] | None:
         """None where the API server does not know the kind."""

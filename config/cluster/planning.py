@@ -22,6 +22,7 @@ from config.order import kind_of
 from config.plan.decide import Options, decide
 from config.plan.match import match, to_ask
 from config.plan.model import Plan
+from config.plan.ranges import outside
 from config.sources import Sources
 
 
@@ -84,7 +85,7 @@ def _compared(
 
 
 def _impossible(wanted: Declared, desired: tuple[Manifest, ...], observed: Observed) -> tuple[Problem, ...]:
-    """What the cluster lacks: a kind of an add-on, or an add-on's namespace; each once, with the line to change."""
+    """What the cluster lacks (an add-on's kind or namespace) or has elsewhere; each once, with the line to change."""
     found = []
     for kind in {kind_of(one) for one in desired} & observed.unknown:
         said = f"the cluster does not know {kind.kind} ({kind.api_version})"
@@ -98,6 +99,10 @@ def _impossible(wanted: Declared, desired: tuple[Manifest, ...], observed: Obser
         path = ("cluster", "metallb_namespace") if name == own else ("cluster",)
         fix = "write the namespace that MetalLB runs in"
         found.append(wanted.sources.problem("site", "", path, f"there is no namespace {name} in the cluster", fix))
+    for field, who, address in outside(wanted.world.site.cluster, (*observed.landmarks, *observed.live)):
+        said = f"{who} has {address}, which lies in none of the {field} ranges: the wall would have a hole there"
+        fix = "write the range that the cluster was made with"
+        found.append(wanted.sources.problem("site", "", ("cluster", field), said, fix))
     return in_order(found)
 
 

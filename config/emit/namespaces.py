@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, summarize_address_range
+from ipaddress import collapse_addresses, summarize_address_range
 
 from config.emit.common import NODE_SELECTOR, Manifest, metadata
 from config.models import Site, Tenant, World
@@ -77,10 +77,10 @@ def tolerations(tenant: Tenant, names: Keys) -> str:
 
 def loadbalancer_cidrs(tenant: Tenant) -> list[str]:
     """All LoadBalancer addresses of the tenant as the fewest CIDRs, IPv4 first."""
-    ranges = [(one.first, one.last) for network in tenant.networks for one in network.loadbalancer]
-    cidrs = [cidr for first, last in ranges for cidr in summarize_address_range(first, last)]
-    four = [cidr for cidr in cidrs if isinstance(cidr, IPv4Network)]
-    six = [cidr for cidr in cidrs if isinstance(cidr, IPv6Network)]
-    if len(ranges) > 1:  # those of one range are the fewest already
-        four, six = list(collapse_addresses(four)), list(collapse_addresses(six))
-    return [*map(str, four), *map(str, six)]
+    found: list[str] = []
+    for version in (4, 6):
+        ranges = [one for network in tenant.networks for one in network.loadbalancer if one.first.version == version]
+        cidrs = [cidr for one in ranges for cidr in summarize_address_range(one.first, one.last)]
+        # Those of one range are the fewest already.
+        found += map(str, collapse_addresses(cidrs) if len(ranges) > 1 else cidrs)
+    return found

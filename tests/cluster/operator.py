@@ -57,9 +57,9 @@ class Operator:
             "label_domain": self.domain,
             "cluster": {
                 "pods": ["10.244.0.0/16"],
-                "services": ["10.96.0.0/16"],
+                "services": ["10.176.0.0/12"],
                 "nodes": ["10.99.0.0/24"],
-                "laboratories": ["10.55.0.0/16"],
+                "laboratories": ["10.55.0.0/16", "192.0.0.0/16", "2001:db8::/32"],
                 "metallb_namespace": self.metallb,
             },
             "addons": dict.fromkeys(addons, True),

@@ -74,6 +74,18 @@ def test_everything_is_made_and_the_second_time_nothing_is_written(operator: Ope
     assert writes(operator.cluster, operator.keys) == made
 
 
+def test_a_wall_around_the_wrong_addresses_is_refused(operator: Operator, unique: str) -> None:
+    """The API server's own Service tells that its range is another one."""
+    operator.declare(tenant(unique))
+    site = operator.folder / "site.yaml"
+    site.write_text(site.read_text().replace("10.176.0.0/12", "10.96.0.0/16"))
+    (problem,) = operator.plan()["problems"]
+    assert "cluster.services" in problem
+    assert "Service kubernetes has 10." in problem
+    assert operator.run("apply", "--yes").returncode == 1
+    assert state(operator.cluster, operator.keys) == {}
+
+
 def test_a_change_is_shown_field_by_field_and_touches_nothing_else(operator: Operator, unique: str) -> None:
     operator.declare(tenant(unique))
     operator.apply()

@@ -44,7 +44,7 @@ def test_ranges_of_nodes_are_needed_for_each_family_that_pods_speak() -> None:
 @pytest.mark.parametrize(("field", "ranges"), [("loadbalancer", "services"), ("egress", "pods")])
 def test_addresses_of_a_family_that_the_cluster_does_not_speak(field: str, ranges: str) -> None:
     six = {"name": "six", "subnets": ["2001:db8::/64"], field: ["2001:db8::9"], **GATEWAY}
-    cluster = {name: values[:1] for name, values in CLUSTER.items()}
+    cluster = {name: values[:1] for name, values in CLUSTER.items()} | {"laboratories": CLUSTER["laboratories"]}
     assert _errors({"name": "physics", "networks": [six]}, cluster=cluster) == [
         (
             f"networks[0].{field}[0]",
@@ -69,6 +69,16 @@ def test_a_network_that_is_the_nodes_own_is_closed_for_tenants() -> None:
         where for where, _ in _errors(tenant, cluster={**CLUSTER, "nodes": ["203.0.112.0/22", "fd00:192::/64"]})
     ] == ["networks[0].subnets[0]"]
     assert _errors(tenant, cluster={**CLUSTER, "nodes": ["203.0.113.0/28", "fd00:192::/64"]}) == []
+
+
+def test_a_network_outside_of_the_laboratories_would_be_open_to_other_tenants() -> None:
+    """The wall is made of the ranges; Cilium's is made of the networks themselves."""
+    tenant = {"name": "physics", "networks": [{"name": "far", "subnets": ["10.9.8.0/24", "2001:db8:9::/64"]}]}
+    ((where, said),) = _errors(tenant)
+    assert where == "networks[0].subnets[0]"
+    assert "none of site.yaml's cluster.laboratories" in said
+    assert _errors(tenant, addons={"cilium": True}) == []
+    assert _errors(tenant, cluster={**CLUSTER, "laboratories": ["10.0.0.0/8", "2001:db8::/32"]}) == []
 
 
 @pytest.mark.parametrize("key", ["a,b", "a=b", "", "-a", "a/b/c", "A.example.org/x", "x" * 64, "pool "])
