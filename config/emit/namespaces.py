@@ -81,6 +81,7 @@ def loadbalancer_cidrs(tenant: Tenant) -> list[str]:
     for version in (4, 6):
         ranges = [one for network in tenant.networks for one in network.loadbalancer if one.first.version == version]
         cidrs = [cidr for one in ranges for cidr in summarize_address_range(one.first, one.last)]
-        # Those of one range are the fewest already.
-        found += map(str, collapse_addresses(cidrs) if len(ranges) > 1 else cidrs)
+        if len(ranges) > 1:  # those of one range are the fewest already
+            cidrs = list(collapse_addresses(cidrs))  # type: ignore[type-var]  # all of one version
+        found += map(str, cidrs)
     return found

@@ -146,7 +146,7 @@ def ended_words(ended: Object) -> str:
         return _OOM
     lines = [line.strip() for line in str(ended.get("message") or "").splitlines() if line.strip()]
     if ended.get("reason") in ("StartError", "ContainerCannotRun"):
-        return f"its program cannot be started: {_plain(lines[-1]) if lines else 'the worker does not say why'}"
+        return _not_started(lines[-1] if lines else "the worker does not say why")
     code = ended.get("exitCode")
     how = f"it ended with exit code {code}" if code is not None else "it ended"
     return f"{how}: {lines[-1][-300:]}" if lines else f"{how} and said nothing"
@@ -162,6 +162,9 @@ def _containers(pod: Object) -> Verdict | None:
                 return found
         if at(one, "lastState", "terminated", "reason") == "OOMKilled":
             return doomed(_OOM)
+        # Between two starts, before the kubelet calls it a crash loop.
+        if at(one, "state", "terminated", "exitCode") and one.get("restartCount"):
+            return _crash({"lastState": one["state"]}, "")
     return None
 
 
@@ -189,7 +192,7 @@ def _registry_words(said: str) -> str:
         (r"not found|manifest unknown|does not exist", "the registry has no image of that name and tag"),
         (r"unauthori[sz]ed|denied|authentication required|no basic auth|forbidden", "the registry does not give it"),
         (r"no match for platform|no matching manifest", "it is not made for this sort of processor"),
-        (r"no such host|server misbehaving", "the registry's name is not known"),
+        (r"no such host|server misbehaving|dial tcp: lookup", "the registry's name is not known"),
         (r"connection refused|timeout|timed out|no route to host|unreachable", "the registry does not answer"),
         (r"x509|certificate", "the worker does not trust the registry's certificate"),
     ):
@@ -204,16 +207,20 @@ def _config(container: Object, message: str) -> Verdict:
         return doomed(f"its Secret {secret.group(1)} is not there")
     if key := re.search(r"couldn't find key (\S+) in Secret \S+?/(\S+)", message):
         return doomed(f"its Secret {key.group(2)} has no entry {key.group(1)}")
-    if "run as root" in message or "non-numeric user" in message:
+    if re.search("run as root|non-root|non-numeric user", message):
         return doomed("the image wants to run as root, which is not allowed here")
     return doomed(f"it cannot be set up: {_plain(message)}")
 
 
 def _create(container: Object, message: str) -> Verdict:
     del container
-    if program := re.search(r'exec: "([^"]+)"', message):
-        return doomed(f"the image has no program {program.group(1)}")
-    return doomed(f"its program cannot be started: {_plain(message)}")
+    return doomed(_not_started(message))
+
+
+def _not_started(message: str) -> str:
+    if program := re.search(r'exec: "([^"]+)": .*(not found|no such file)', message):
+        return f"the image has no program {program.group(1)}"
+    return f"its program cannot be started: {_plain(message)}"
 
 
 def _crash(container: Object, message: str) -> Verdict:
@@ -248,8 +255,8 @@ def _place(pod: Object, now: datetime, patience_s: float) -> Verdict | None:
 
 def no_place(message: str) -> str:
     """The scheduler's sentence, e.g. "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) …", for people."""
-    # What follows is about pushing other Pods aside, which ours never do.
-    text = re.split(r"\.? preemption:", message)[0]
+    # The sentences that follow are about claims of devices and about pushing other Pods aside: ours do neither.
+    text = message.partition(". ")[0]
     _, _, why = text.partition("available: ")
     found = [_node_words(part) for part in re.findall(r"(\d+ (?:.(?!, \d+ ))+.)", why)]
     return "; ".join(found) or _plain(text) or "the cluster does not say why"

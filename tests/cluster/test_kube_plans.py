@@ -77,8 +77,9 @@ def _declare(folder: Path, tenant: Tenant) -> None:
     networks = tuple(network.model_copy(update={"vlan": None}) for network in tenant.networks)
     plain = tenant.model_copy(update={"profiles": (), "remotes": (), "networks": networks})
     (folder / "tenants" / "physics.yaml").write_text(_written(plain))
-    ranges = {"pods": ["10.244.0.0/16", "fd00:244::/56"], "services": ["10.96.0.0/16", "fd00:96::/112"]}
-    cluster = {**ranges, "nodes": ["10.99.0.0/24", "fd00:99::/64"]}
+    ranges = {"pods": ["10.244.0.0/16", "fd00:244::/56"], "services": ["10.176.0.0/12", "fd00:100::/24"]}
+    laboratories = ["192.0.2.0/24", "2001:db8::/32"]
+    cluster = {**ranges, "nodes": ["10.99.0.0/24", "fd00:99::/64"], "laboratories": laboratories}
     site = {**yaml.safe_load(_written(SITE)), "cluster": cluster}
     (folder / "site.yaml").write_text(yaml.safe_dump(site))
 
