@@ -23,7 +23,7 @@ def site(addons: tuple[str, ...] = ADDONS, **fields: Any) -> dict[str, Any]:
         "cluster": {
             "pods": ["10.244.0.0/14", "fd00:10:244::/48"],
             "services": ["10.176.0.0/12", "fd00:100::/24"],  # those of the test beds
-            "nodes": ["192.0.2.0/24", "fd00:192:0:2::/64"],
+            "nodes": ["192.0.2.0/24", "fd00:99::/64"],
             "laboratories": ["172.16.0.0/12", "2001:db8::/32"],
             "ingress_namespaces": ["ingress-nginx"],
         },

@@ -110,7 +110,7 @@ def _notes(ground: Ground, few: int, every: int, objects: int, first: float) -> 
         "Each time is that of a whole command, from files, start to exit; kubectl's file is rendered before. Field "
         "manager and objects are the same. kubectl diff and ours end by saying that nothing differs; kubectl apply is "
         "given all objects, as whoever does not know which one has changed has to.",
-        "kubectl has no flag for its rate of requests and does not hold itself back here (its log shows no throttling). "
+        "kubectl has no flag for its rate of requests, and holds itself back nowhere (its log shows no throttling). "
         f"`{SIDE_BY_SIDE} at a time` is `kubectl diff --concurrency={SIDE_BY_SIDE}`, and as many `kubectl apply` side "
         "by side with a part of the objects each.",
         "A plan's parts are measured one after the other in a process of their own; the command reads the cluster "
