@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from jupyterhub import orm
 from jupyterhub.spawner import Spawner, SpawnException
 from traitlets import Unicode
 
-from config.models import IdleRule, Profile, World
-from spawners import quota
+from config.models import Size, World
+from spawners.deciding import REVIVER as REVIVER
+from spawners.deciding import Deciding, activity_env, told
+from spawners.kinds.base import Kind
 from spawners.local import ending, launch, ports, process
 from spawners.local.folder import Record
 from spawners.local.runs import stop_unattended
@@ -21,20 +22,14 @@ from spawners.local.site import LocalSite, site_of
 from spawners.local.store import allocate, is_live
 from spawners.plan import LocalPlan
 from spawners.refusal import Refusal
-from spawners.request import parse
-from spawners.resolve import resolve
 from spawners.workload import Workload
 
-STATUS_OF = {"access": 403, "options": 400, "quota": 409, "world": 400, "place": 409}
-"""HTTP status of each reason of a refusal."""
-REVIVER = "reviver"
-"""The service that takes back what the hub has forgotten (hub/revive.py)."""
 _TELL_BEFORE_S = 10
 """Our own time-out ends this much before JupyterHub's, which would cancel us and leave nobody a reason."""
 _FOR_EVER_S = 10 * 365 * 86400
 
 
-class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no types
+class TenantLocalSpawner(Deciding, Spawner):  # type: ignore[misc]  # jupyterhub has no types
     """One named server: decides in apply_user_options, then carries out the kind's plan.
 
     Everything that must outlive this process is in the workload's record (see folder.py), written before a process
@@ -52,9 +47,6 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
 
     stop_reason = ""
     """Why it is being stopped, where nobody asked for it: kept in the record for its owner."""
-    _workload: Workload | None = None
-    _world: World | None = None
-    """The world that the launch was decided on: the one in the files may be another before it is carried out."""
     _taken_back: Record | None = None
     """The record of a launch that goes on with what an empty database forgot."""
     _tenant: str | None = None
@@ -68,49 +60,23 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
-    async def _run_apply_user_options(self, user_options: Any) -> None:
-        """Decide the launch here, where JupyterHub loads user options: the REST API passes every page by."""
-        # The files as they are now, so that a quota or a member that was just taken away is; in a thread, since to
-        # read what has changed takes a moment.
-        world = await asyncio.to_thread(self.site.worlds.reload)
-        self._world, self._taken_back = world, self._forgotten_record()
-        try:
-            self._workload = self._taken_back.workload if self._taken_back else self._decide(world, user_options)
-        except Refusal as refusal:
-            raise _told(refusal) from None
+    def going_on(self) -> Workload | None:
+        """See Deciding: what the reviver takes back."""
+        self._taken_back = self._forgotten_record()
+        return self._taken_back.workload if self._taken_back else None
 
-    def _decide(self, world: World, user_options: Any) -> Workload:
-        request = parse(user_options)
-        workload = resolve(
-            world,
-            self.site.kinds,
-            request,
-            owner=self.user.name,
-            name=self.name,
-            display_name=self.orm_spawner.display_name or "",
-            started_by=self._asker(),
-            asked=datetime.now(UTC),
-        )
-        missing = self.site.kinds[workload.kind].missing(self.site.tools)
-        if missing:
-            raise Refusal.of("place", missing, "profile")
-        self._require_quota(world, workload, list(self.site.store.records(workload.tenant)))
-        return workload
+    def missing(self, kind: Kind) -> str | None:
+        """See Deciding: a program that this machine lacks."""
+        return kind.missing(self.site.tools)
 
-    @staticmethod
-    def _require_quota(world: World, workload: Workload, records: list[Record]) -> None:
-        tenant = world.tenants[workload.tenant]
-        others = [
+    def in_use(self, workload: Workload) -> Iterable[Size]:
+        """See Deciding: by the records."""
+        records = self.site.store.records(workload.tenant)
+        return [
             record.workload.size
             for record in records
-            if record.workload.tenant == tenant.name and record.workload.id != workload.id and is_live(record)
+            if record.workload.tenant == workload.tenant and record.workload.id != workload.id and is_live(record)
         ]
-        quota.require(tenant, quota.used(others), workload.size)
-
-    def _asker(self) -> str:
-        """Who asked: the signed-in person or service."""
-        asker = getattr(self.handler, "current_user", None)
-        return str(getattr(asker, "name", "") or self.user.name)
 
     def _forgotten_record(self) -> Record | None:
         """The record to go on with where the reviver asks; None for a launch of anybody else.
@@ -128,7 +94,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
 
     async def start(self) -> str:
         """Start the workload; the URL that the proxy leads to. SpawnException with a reason when it cannot."""
-        workload, world = self._workload, self._world
+        workload, world = self.workload, self.world
         if workload is None or world is None:
             raise SpawnException("this launch was never decided", reason="options")
         try:
@@ -139,7 +105,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
         except Refusal as refusal:
             if refusal.reason != "quota":  # as one that is refused at once: there is nothing to list
                 self._save_failure(workload, str(refusal))
-            raise _told(refusal) from None
+            raise told(refusal) from None
         try:
             place = launch.place_of(self.site.state, self.site.tools, workload, record.address)
             await launch.make_buckets(self.site.state, world.tenants[workload.tenant], place)
@@ -148,7 +114,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
             return await self._start_kept(record, plan)
         except Refusal as refusal:
             self._save_failure(workload, str(refusal))
-            raise _told(refusal) from None
+            raise told(refusal) from None
 
     def _commit(self, workload: Workload, world: World) -> tuple[Record, LocalPlan]:
         """Quota, address and record without an await in between: two launches cannot both take the last one."""
@@ -158,7 +124,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
             raise Refusal.of("world", f"there is no {gone} any more")
         records = list(self.site.store.records())
         if self._taken_back is None:
-            self._require_quota(world, workload, records)
+            self.require_quota(world, workload)
         address = None
         if kind.needs_address:
             address = allocate(tenant.network(workload.network), tenant, workload, records)
@@ -184,7 +150,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
             return
         if before.port is not None:
             await ending.end_direct(self.site.store, before, ending.grace_of(self.site.store, before))
-        elif self._workload is not None and before.workload.kind != self._workload.kind:
+        elif self.workload is not None and before.workload.kind != self.workload.kind:
             await ending.end_kept(self.site.store, before, ending.grace_of(self.site.store, before))
 
     async def _start_direct(self, record: Record, plan: LocalPlan, world: World) -> str:
@@ -304,7 +270,7 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What a launch does just now, for the hub's progress page and the portal."""
-        workload = self._workload
+        workload = self.workload
         if workload is None:
             return
         yield {"progress": 10, "message": f"{workload.tenant}: allowed, and fits the quota"}
@@ -339,16 +305,3 @@ class TenantLocalSpawner(Spawner):  # type: ignore[misc]  # jupyterhub has no ty
                 address=old.address if old and old.workload.id == workload.id else None,
             )
         )
-
-
-def activity_env(profile: Profile | None) -> dict[str, str]:
-    """How often an interactive server tells the hub that it is used: four times within its idle rule, so that a busy
-    one is never taken for idle; JupyterHub's own interval of five minutes at most.
-    """
-    idle = (profile.idle if profile else None) or IdleRule()
-    return {"JUPYTERHUB_ACTIVITY_INTERVAL": str(min(300, idle.stop_after_s // 4))}
-
-
-def _told(refusal: Refusal) -> SpawnException:
-    """The same refusal as JupyterHub tells it: 4xx, one text, a reason label; never a 500."""
-    return SpawnException(str(refusal), reason=refusal.reason, status_code=STATUS_OF.get(refusal.reason, 400))
