@@ -70,12 +70,20 @@ def of_deployment(deployment: Object | None, pods: Sequence[Object], now: dateti
     """On a workload that is kept running: its own refusals first, then the newest of its Pods. *more*: see of_pod."""
     if deployment is None:
         return waits("the cluster has not begun yet")
+    seen = at(deployment, "status", "observedGeneration") or 0
+    if seen < (at(deployment, "metadata", "generation") or 0):
+        return waits("the cluster has not begun yet")  # its status is still that of what was applied before
     for _, one in objects(deployment, "status", "conditions"):
         # The Deployment repeats what its ReplicaSet was told when it wanted to create a Pod.
         if one.get("type") == "ReplicaFailure" and one.get("status") == "True":
             return doomed(refused(str(one.get("message") or "")))
+    if not at(deployment, "status", "updatedReplicas"):
+        return waits("waiting for the one before to end" if pods else "the cluster has not begun yet")
+    if at(deployment, "status", "availableReplicas"):
+        return READY
     living = [one for one in pods if not at(one, "metadata", "deletionTimestamp")]
-    return of_pod(living[-1] if living else None, now, **more)
+    found = of_pod(living[-1] if living else None, now, **more)
+    return found if found.state != "ready" else waits("waiting until it can be used")
 
 
 def of_job(job: Object | None, pods: Sequence[Object], now: datetime, events: Iterable[Object] = ()) -> Verdict:
