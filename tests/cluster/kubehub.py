@@ -1,0 +1,192 @@
+"""A real JupyterHub with TenantKubeSpawner on a bed, as a process, and a kind that runs the bed's own small image."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from config.names import Keys
+from spawners.kinds.base import Kind, Options
+from spawners.kube.plan import STATE, KubePlace, KubePlan
+from spawners.plan import LocalPlan
+from tests.cluster.bed import Bed, images
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+PORT = 8888
+_STOP_WITHIN_S = 20
+
+
+class ToolOptions(Options):
+    words: tuple[str, ...] = ("http", str(PORT))
+    """What to run."""
+
+
+class ToolKind(Kind):
+    """In the place of `app`: the bed's image knows neither Python nor a hub."""
+
+    name = "app"
+    title = "Tool"
+    icon = "🔧"
+    options = ToolOptions
+    owners = frozenset({"person", "tenant"})
+    interactive = True
+
+    def local(self, *_: Any) -> LocalPlan:
+        raise NotImplementedError
+
+    def kube(self, workload: Any, tenant: Any, site: Any, place: KubePlace) -> KubePlan:
+        words = tuple(workload.options["words"])
+        argv = words if words[:1] == ("python",) else (images.TOOL_PROGRAM, *words)
+        return KubePlan(mode="pod", image=place.image, argv=argv, home=STATE, grace_s=1)
+
+
+CONFIG = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from spawners.kube.site import site_of
+from spawners.kube.spawner import TenantKubeSpawner
+from tests.cluster.kubehub import ToolKind
+
+site = site_of(Path({world!r}), Path({kubeconfig!r}))
+site.kinds = {{**site.kinds, "app": ToolKind()}}
+c = get_config()
+c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
+c.JupyterHub.db_url = "sqlite:///{state}/hub.sqlite"
+c.JupyterHub.cookie_secret_file = "{state}/cookie"
+c.JupyterHub.pid_file = "{state}/hub.pid"
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.allow_named_servers = True
+c.JupyterHub.init_spawners_timeout = 30
+c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True
+c.Authenticator.allowed_users = {{"ada", "tenant-{tenant}"}}
+c.ConfigurableHTTPProxy.command = {proxy!r}
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
+c.ConfigurableHTTPProxy.pid_file = "{state}/proxy.pid"
+c.JupyterHub.services = [{{"name": "test", "api_token": {token!r}}}]
+c.JupyterHub.load_roles = [
+    {{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "access:servers"]}}
+]
+c.JupyterHub.spawner_class = TenantKubeSpawner
+c.TenantKubeSpawner.config_folder = {world!r}
+c.TenantKubeSpawner.kubeconfig = {kubeconfig!r}
+c.TenantKubeSpawner.portal_url = "http://127.0.0.1:{hub_port}"
+c.TenantKubeSpawner.kind_images = {images!r}
+c.TenantKubeSpawner.unschedulable_s = 3
+c.TenantKubeSpawner.start_timeout = 60
+c.TenantKubeSpawner.poll_interval = 1
+c.Spawner.consecutive_failure_limit = 0
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class KubeHub:
+    """The hub of one test."""
+
+    def __init__(self, bed: Bed, world: Path, state: Path, tenant: str, domain: str) -> None:
+        self.bed, self.state, self.tenant = bed, state, tenant
+        self.keys = Keys(domain)
+        self.token = secrets.token_hex(16)
+        self.port, self.hub_port, proxy_port = _free_port(), _free_port(), _free_port()
+        modules = Path(os.environ.get("TENANTHUB_NODE_MODULES") or ROOT / "node_modules")
+        proxy = modules / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
+        self.config = state / "jupyterhub_config.py"
+        text = CONFIG.format(
+            root=str(ROOT),
+            world=str(world),
+            kubeconfig=str(bed.kubeconfig),
+            port=self.port,
+            hub_port=self.hub_port,
+            proxy_port=proxy_port,
+            state=state,
+            tenant=tenant,
+            token=self.token,
+            proxy=[str(Path(sys.executable).with_name("node")), str(proxy)],
+            images={"app": images.TOOL, "collector": images.TOOL, "transfer": images.TOOL},
+        )
+        self.config.write_text(text)
+        self.config.chmod(0o600)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        log = (self.state / "hub.log").open("ab")
+        env = {**os.environ, "KUBECONFIG": str(self.bed.kubeconfig), "JUPYTERHUB_CRYPT_KEY": ""}
+        argv = [sys.executable, "-m", "jupyterhub", "--config", str(self.config)]
+        self.process = subprocess.Popen(argv, cwd=self.state, env=env, stdout=log, stderr=log)
+        self.until("the hub answers", lambda: self._answers())
+
+    def stop(self) -> None:
+        """End it; workloads go on."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(_STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        try:
+            return self.api("GET", "/").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def log(self) -> str:
+        return (self.state / "hub.log").read_text()[-6000:]
+
+    def until(self, what: str, look: Callable[[], T | None], timeout_s: float = 90) -> T:
+        """What *look* finds; with the hub's log when it does not."""
+        deadline = time.monotonic() + timeout_s
+        while not (found := look()):
+            assert time.monotonic() < deadline, f"{what}: not within {timeout_s:.0f} s\n{self.log()}"
+            time.sleep(0.05)
+        return found
+
+    def api(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        headers = {"Authorization": f"token {self.token}"}
+        url = f"http://127.0.0.1:{self.port}/hub/api{path}"
+        return httpx.request(method, url, json=body, headers=headers, timeout=90, trust_env=False)
+
+    def launch(self, owner: str, name: str, profile: str, **options: Any) -> httpx.Response:
+        self.api("POST", f"/users/{owner}")
+        body = {"user_options": {"tenant": self.tenant, "profile": profile, "options": options}}
+        return self.api("POST", f"/users/{owner}/servers/{name}", body)
+
+    def server(self, owner: str, name: str) -> dict[str, Any] | None:
+        found = self.api("GET", f"/users/{owner}").json().get("servers", {}).get(name)
+        return found if isinstance(found, dict) else None
+
+    def ready(self, owner: str, name: str) -> dict[str, Any]:
+        """The server, once it is ready."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.server(owner, name)
+            return found if found and found["ready"] else None
+
+        return self.until(f"{name} is ready", look)
+
+    def why(self, owner: str, name: str) -> str:
+        """What the hub tells of a launch that failed."""
+        answer = self.api("GET", f"/users/{owner}/servers/{name}/progress")
+        return answer.text

@@ -1,0 +1,159 @@
+"""TenantKubeSpawner in a real JupyterHub on real nodes: launched, refused, found again, stopped."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from config.names import namespace
+from spawners.kube.manifests import pod_of
+from tests.cluster.bed import Bed, images, metallb
+from tests.cluster.kube import Kube, eventually
+from tests.cluster.kubehub import PORT, KubeHub
+from tests.cluster.operator import Operator
+
+SIZES = [{"name": "small", "cpu": 0.05, "memory": "64Mi"}, {"name": "huge", "cpu": 500, "memory": "64Mi"}]
+
+
+@pytest.fixture(scope="module")
+def hub(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeHub]:
+    """A hub over a tenant whose one worker is n1, with room for three workloads."""
+    name = f"t{secrets.token_hex(3)}"
+    world, state = tmp_path_factory.mktemp("world"), tmp_path_factory.mktemp("hub")
+    operator = Operator(bed.kubeconfig, world, f"{name}.example.org", metallb.NAMESPACE)
+    _declare(bed, operator, name)
+    operator.apply()
+    _writable(world, name, images.TOOL)
+    made = KubeHub(bed, world, state, name, operator.domain)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        for file in (*world.glob("profiles/*.yaml"), *world.glob("tenants/*.yaml")):
+            file.unlink()
+        operator.apply("--force-conflicts", f"--remove-tenant={name}")
+
+
+def _declare(bed: Bed, operator: Operator, name: str) -> None:
+    operator.declare()
+    site = {
+        "label_domain": operator.domain,
+        "cluster": {
+            "pods": [str(network) for network in bed.pods],
+            "services": [str(network) for network in bed.services],
+            "nodes": [str(network) for network in bed.room],
+            "metallb_namespace": metallb.NAMESPACE,
+        },
+        "addons": {"metallb": True},
+    }
+    (operator.folder / "site.yaml").write_text(yaml.safe_dump(site))
+    _writable(operator.folder, name, "")
+
+
+def _writable(folder: Path, name: str, image: str) -> None:
+    """The tenant's file, and its profiles where there is an *image* for them."""
+    tenant = {
+        "name": name,
+        "admins": ["ada"],
+        "workers": {"nodes": ["n1"]},
+        "quota": {"workloads": 3, "cpu": 1000, "memory": "1Gi"},
+        "profiles": ["tool", "lost"] if image else [],
+    }
+    (folder / "tenants" / f"{name}.yaml").write_text(yaml.safe_dump(tenant))
+    (folder / "profiles").mkdir(exist_ok=True)
+    if image:
+        for profile, of in (("tool", image), ("lost", "registry.invalid/nothing:1")):
+            written = {"name": profile, "kind": "app", "title": profile, "image": of, "sizes": SIZES}
+            (folder / "profiles" / f"{profile}.yaml").write_text(yaml.safe_dump(written))
+
+
+def _pods(hub: KubeHub, name: str) -> list[dict[str, Any]]:
+    label = f"--selector={hub.keys.workload}={name}"
+    found: list[dict[str, Any]] = Kube(hub.bed).get("pods", f"--namespace={namespace(hub.tenant)}", label)["items"]
+    return found
+
+
+def test_a_launch_is_a_restricted_pod_on_the_tenants_worker_and_answers_through_the_proxy(hub: KubeHub) -> None:
+    assert hub.launch("ada", "web", "tool").status_code in (201, 202)
+    server = hub.ready("ada", "web")
+    (pod,) = _pods(hub, "web")
+    assert pod["spec"]["nodeName"] == "n1"
+    assert pod_of(pod) is pod
+    (container,) = pod["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    token = next(one for one in container["env"] if one["name"] == "JUPYTERHUB_API_TOKEN")
+    assert "value" not in token
+    assert token["valueFrom"]["secretKeyRef"]["name"] == pod["metadata"]["name"]
+    kept = Kube(hub.bed).get("secret", pod["metadata"]["name"], f"--namespace={namespace(hub.tenant)}")
+    assert kept["metadata"]["ownerReferences"][0]["uid"] == pod["metadata"]["uid"]
+    answer = httpx.get(f"http://127.0.0.1:{hub.port}{server['url']}", timeout=30, trust_env=False)
+    assert answer.status_code == 200
+    assert str(PORT) in str(container["ports"])
+    assert hub.api("DELETE", "/users/ada/servers/web").status_code in (202, 204)
+    eventually("its Pod is gone", lambda: not _pods(hub, "web"))
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "options", "told"),
+    [
+        ("lost", "lost", {}, "cannot be loaded"),
+        ("none", "tool", {"words": ["python", "-c", "1"]}, "the image has no program python"),
+        ("ends", "tool", {"words": ["nonsense"]}, "it ended with exit code 2: tenanthub-test: no such tool"),
+        ("huge", "tool", {"size": "huge"}, "1 node has too little cpu left"),
+    ],
+)
+def test_a_doomed_launch_says_why_and_leaves_nothing_running(
+    hub: KubeHub, name: str, profile: str, options: dict[str, Any], told: str
+) -> None:
+    answer = hub.launch("ada", name, profile, **options)
+    said = answer.text if answer.status_code >= 400 else hub.until("it has failed", lambda: _failure(hub, name))
+    assert told in said
+    eventually("nothing of it runs", lambda: not [one for one in _pods(hub, name) if _going(one)])
+    assert hub.server("ada", name) is None or not hub.server("ada", name)["ready"]  # type: ignore[index]
+
+
+def _failure(hub: KubeHub, name: str) -> str:
+    said = hub.why("ada", name)
+    return said if '"failed": true' in said else ""
+
+
+def _going(pod: dict[str, Any]) -> bool:
+    return pod["status"]["phase"] in ("Pending", "Running") and "deletionTimestamp" not in pod["metadata"]
+
+
+def test_the_tenants_quota_counts_what_runs_on_the_cluster(hub: KubeHub) -> None:
+    for number in range(3):
+        assert hub.launch("ada", f"q{number}", "tool").status_code in (201, 202)
+    refused = hub.launch("ada", "q3", "tool")
+    assert refused.status_code == 409
+    assert "runs 3 of 3 workloads" in refused.text
+    for number in range(3):
+        hub.ready("ada", f"q{number}")
+        assert hub.api("DELETE", f"/users/ada/servers/q{number}").status_code in (202, 204)
+    eventually("none is left", lambda: not any(_pods(hub, f"q{number}") for number in range(3)))
+
+
+def test_a_hub_that_was_away_finds_what_runs_and_what_was_deleted(hub: KubeHub) -> None:
+    for name in ("stays", "goes"):
+        hub.launch("ada", name, "tool")
+        hub.ready("ada", name)
+    (before,) = _pods(hub, "stays")
+    (goes,) = _pods(hub, "goes")
+    hub.stop()
+    Kube(hub.bed).must("delete", "pod", goes["metadata"]["name"], f"--namespace={namespace(hub.tenant)}")
+    hub.start()
+    hub.until("the deleted one is known to be gone", lambda: hub.server("ada", "goes") is None)
+    server = hub.ready("ada", "stays")
+    (after,) = _pods(hub, "stays")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert httpx.get(f"http://127.0.0.1:{hub.port}{server['url']}", timeout=30, trust_env=False).status_code == 200
+    # deleted while the hub watches: noticed without being asked
+    Kube(hub.bed).must("delete", "pod", after["metadata"]["name"], f"--namespace={namespace(hub.tenant)}")
+    hub.until("it is gone from the hub", lambda: hub.server("ada", "stays") is None)
