@@ -22,7 +22,7 @@ from tests.bench.worlds import MOST
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 _EXAMPLES = """examples:
-  make bench                                     everything, about six minutes
+  make bench                                     everything, about a quarter of an hour
   make bench ARGS="--only launch --rounds 3"     one row
   python -m tests.bench --only collector,world --large-mib 64
   make bench ARGS=--write                        and write the tables into docs/benchmarks.md
