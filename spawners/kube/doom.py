@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from spawners.kube.look import at, mapping, objects
+from spawners.kube.look import at, mapping, objects, pod_over
 
 Object = Mapping[str, Any]
 
@@ -133,8 +133,7 @@ def _deleted(pod: Object) -> Verdict | None:
 
 
 def _ended(pod: Object) -> Verdict | None:
-    phase = at(pod, "status", "phase")
-    if phase not in ("Failed", "Succeeded"):
+    if not pod_over(pod):
         return None
     for _, one in objects(pod, "status", "containerStatuses"):
         if ended := at(one, "state", "terminated"):

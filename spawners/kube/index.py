@@ -14,7 +14,7 @@ from spawners.workload import Workload
 Object = Mapping[str, Any]
 Found = TypeVar("Found")
 _SPEC_KEPT = {
-    "Pod": ("nodeName", "containers"),
+    "Pod": ("nodeName", "containers", "restartPolicy"),
     "Deployment": ("replicas",),
     "CronJob": ("schedule", "timeZone", "suspend"),
     "Job": ("suspend", "backoffLimit"),

@@ -10,7 +10,7 @@ from config.names import keys, namespace
 from spawners.kube import names
 from spawners.kube.adopt import NotAdoptable, workload_of
 from spawners.kube.index import Index, Key
-from spawners.kube.look import at, objects
+from spawners.kube.look import at, objects, pod_over
 from spawners.workload import Workload
 
 Object = Mapping[str, Any]
@@ -24,7 +24,7 @@ def is_live(top: Object) -> bool:
         return False
     kind = top["kind"]
     if kind == "Pod":
-        return at(top, "status", "phase") not in ("Failed", "Succeeded")
+        return not pod_over(top)
     if kind == "Deployment":
         return bool(at(top, "spec", "replicas") != 0)
     if kind == "Job":
@@ -82,7 +82,7 @@ def exit_code(index: Index, key: Key) -> int:
 
 def going(index: Index, key: Key) -> list[Object]:
     """Pods of it that are not over, so that something of it may still run."""
-    return [one for one in index.of(key, "Pod") if at(one, "status", "phase") not in ("Failed", "Succeeded")]
+    return [one for one in index.of(key, "Pod") if not pod_over(one)]
 
 
 def active_jobs(index: Index, key: Key) -> list[Object]:

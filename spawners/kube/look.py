@@ -45,3 +45,16 @@ def contexts(pod: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def is_set(value: Any) -> bool:
     """Whether a field says anything. False does: who writes it means something by it."""
     return value is not None and value != "" and value != [] and value != {}
+
+
+def pod_over(pod: Mapping[str, Any]) -> bool:
+    """Whether nothing of a Pod runs, or will again. The kubelet reports that its containers have ended a second or two
+    before it says that the Pod has."""
+    if at(pod, "status", "phase") in ("Failed", "Succeeded"):
+        return True
+    every = [one for _, one in objects(pod, "status", "containerStatuses")]
+    return (
+        at(pod, "spec", "restartPolicy") == "Never"
+        and bool(every)
+        and all(at(one, "state", "terminated") for one in every)
+    )

@@ -10,14 +10,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 
+from config.models import Site, Tenant
 from config.names import Keys
 from spawners.kinds.base import Kind, Options
-from spawners.kube.plan import STATE, KubePlace, KubePlan
-from spawners.plan import LocalPlan
+from spawners.kube.plan import STATE, KubePlace, KubePlan, KubePort, Ready, password
+from spawners.plan import LocalPlan, Schedule
+from spawners.workload import Workload
 from tests.cluster.bed import Bed, images
 
 T = TypeVar("T")
@@ -29,25 +31,41 @@ _STOP_WITHIN_S = 20
 class ToolOptions(Options):
     words: tuple[str, ...] = ("http", str(PORT))
     """What to run."""
+    mode: Literal["pod", "keep", "once", "schedule"] = "pod"
 
 
 class ToolKind(Kind):
-    """In the place of `app`: the bed's image knows neither Python nor a hub."""
+    """In the place of a kind of ours: the bed's image knows neither Python nor a hub."""
 
-    name = "app"
     title = "Tool"
     icon = "🔧"
     options = ToolOptions
     owners = frozenset({"person", "tenant"})
-    interactive = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name  # type: ignore[misc]  # a class variable elsewhere: here one class stands for two kinds
 
     def local(self, *_: Any) -> LocalPlan:
         raise NotImplementedError
 
-    def kube(self, workload: Any, tenant: Any, site: Any, place: KubePlace) -> KubePlan:
-        words = tuple(workload.options["words"])
-        argv = words if words[:1] == ("python",) else (images.TOOL_PROGRAM, *words)
-        return KubePlan(mode="pod", image=place.image, argv=argv, home=STATE, grace_s=1)
+    def at_address(self, workload: Workload) -> bool:
+        return bool(workload.options["mode"] == "keep")
+
+    def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
+        del tenant, site
+        words, mode = tuple(workload.options["words"]), workload.options["mode"]
+        web = KubePort(name="web", port=80, target=PORT)
+        keep = {"ports": (web,), "addresses": place.addresses, "ready": Ready(http="/"), "secrets": (password(),)}
+        yearly = Schedule(cron="0 0 1 1 *", timezone="UTC")
+        return KubePlan(
+            mode=mode,
+            image=place.image,
+            argv=words if words[:1] == ("python",) else (images.TOOL_PROGRAM, *words),
+            home=STATE,
+            grace_s=1,
+            **(keep if mode == "keep" else {}),
+            **({"schedule": yearly} if mode == "schedule" else {}),
+        )
 
 
 CONFIG = """
@@ -59,7 +77,7 @@ from spawners.kube.spawner import TenantKubeSpawner
 from tests.cluster.kubehub import ToolKind
 
 site = site_of(Path({world!r}), Path({kubeconfig!r}))
-site.kinds = {{**site.kinds, "app": ToolKind()}}
+site.kinds = {{**site.kinds, "app": ToolKind("app"), "collector": ToolKind("collector")}}
 c = get_config()
 c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
@@ -127,10 +145,10 @@ class KubeHub:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        log = (self.state / "hub.log").open("ab")
         env = {**os.environ, "KUBECONFIG": str(self.bed.kubeconfig), "JUPYTERHUB_CRYPT_KEY": ""}
         argv = [sys.executable, "-m", "jupyterhub", "--config", str(self.config)]
-        self.process = subprocess.Popen(argv, cwd=self.state, env=env, stdout=log, stderr=log)
+        with (self.state / "hub.log").open("ab") as log:
+            self.process = subprocess.Popen(argv, cwd=self.state, env=env, stdout=log, stderr=log)
         self.until("the hub answers", lambda: self._answers())
 
     def stop(self) -> None:

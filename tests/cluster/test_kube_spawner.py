@@ -18,6 +18,7 @@ from tests.cluster.kube import Kube, eventually
 from tests.cluster.kubehub import PORT, KubeHub
 from tests.cluster.operator import Operator
 
+POOL = ("192.0.2.240-192.0.2.241", "2001:db8:120::240-2001:db8:120::241")
 SIZES = [{"name": "small", "cpu": 0.05, "memory": "64Mi"}, {"name": "huge", "cpu": 500, "memory": "64Mi"}]
 
 
@@ -49,6 +50,7 @@ def _declare(bed: Bed, operator: Operator, name: str) -> None:
             "pods": [str(network) for network in bed.pods],
             "services": [str(network) for network in bed.services],
             "nodes": [str(network) for network in bed.room],
+            "laboratories": ["192.0.2.0/24", "2001:db8:120::/64"],
             "metallb_namespace": metallb.NAMESPACE,
         },
         "addons": {"metallb": True},
@@ -65,12 +67,29 @@ def _writable(folder: Path, name: str, image: str) -> None:
         "workers": {"nodes": ["n1"]},
         "quota": {"workloads": 3, "cpu": 1000, "memory": "1Gi"},
         "profiles": ["tool", "lost"] if image else [],
+        "networks": [
+            {
+                "name": "lab-a",
+                "vlan": 120,
+                "interface": "vlan120",
+                "gateway_nodes": ["n1", "n2"],
+                "subnets": ["192.0.2.0/24", "2001:db8:120::/64"],
+                "loadbalancer": list(POOL),
+            }
+        ],
     }
     (folder / "tenants" / f"{name}.yaml").write_text(yaml.safe_dump(tenant))
     (folder / "profiles").mkdir(exist_ok=True)
     if image:
         for profile, of in (("tool", image), ("lost", "registry.invalid/nothing:1")):
-            written = {"name": profile, "kind": "app", "title": profile, "image": of, "sizes": SIZES}
+            written = {
+                "name": profile,
+                "kind": "app",
+                "title": profile,
+                "image": of,
+                "sizes": SIZES,
+                "network": "lab-a",
+            }
             (folder / "profiles" / f"{profile}.yaml").write_text(yaml.safe_dump(written))
 
 
@@ -157,3 +176,61 @@ def test_a_hub_that_was_away_finds_what_runs_and_what_was_deleted(hub: KubeHub) 
     # deleted while the hub watches: noticed without being asked
     Kube(hub.bed).must("delete", "pod", after["metadata"]["name"], f"--namespace={namespace(hub.tenant)}")
     hub.until("it is gone from the hub", lambda: hub.server("ada", "stays") is None)
+
+
+def _objects(hub: KubeHub, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = Kube(hub.bed).get(kind, f"--namespace={namespace(hub.tenant)}")["items"]
+    return found
+
+
+def test_what_is_kept_running_is_scaled_to_nothing_and_finds_its_address_and_password_again(hub: KubeHub) -> None:
+    owner = f"tenant-{hub.tenant}"
+
+    def launched() -> tuple[dict[str, Any], dict[str, Any], str]:
+        assert hub.launch(owner, "camera", "tool", mode="keep").status_code in (201, 202)
+        hub.ready(owner, "camera")
+        (deployment,), (service,) = _objects(hub, "deployments"), _objects(hub, "services")
+        secret = next(one for one in _objects(hub, "secrets") if one["metadata"]["name"] == "camera")
+        assert secret["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]
+        return deployment, service, secret["data"]["password"]
+
+    deployment, service, password = launched()
+    assert deployment["status"]["availableReplicas"] == 1
+    asked = service["metadata"]["annotations"]["metallb.io/loadBalancerIPs"]
+    assert asked == "192.0.2.240,2001:db8:120::240"
+    eventually("MetalLB gives it", lambda: _objects(hub, "services")[0]["status"]["loadBalancer"].get("ingress"))
+    assert hub.api("DELETE", f"/users/{owner}/servers/camera").status_code in (202, 204)
+    eventually("its Pods are gone", lambda: not _pods(hub, "camera"))
+    (stopped,) = _objects(hub, "deployments")
+    assert stopped["spec"]["replicas"] == 0
+    again, same, kept = launched()
+    assert again["metadata"]["uid"] == deployment["metadata"]["uid"]
+    assert same["metadata"]["annotations"]["metallb.io/loadBalancerIPs"] == asked
+    assert kept == password
+    assert hub.api("DELETE", f"/users/{owner}/servers/camera").status_code in (202, 204)
+
+
+def test_a_schedule_ends_without_its_runs(hub: KubeHub) -> None:
+    owner = f"tenant-{hub.tenant}"
+    assert hub.launch(owner, "news", "tool", mode="schedule", words=["id"]).status_code in (201, 202)
+    hub.ready(owner, "news")
+    Kube(hub.bed).must("create", "job", "news-m1", "--from=cronjob/news", f"--namespace={namespace(hub.tenant)}")
+    eventually("the run has ended", lambda: _objects(hub, "jobs")[0]["status"].get("succeeded"))
+    assert hub.api("DELETE", f"/users/{owner}/servers/news").status_code in (202, 204)
+    eventually("the schedule is gone", lambda: not _objects(hub, "cronjobs"))
+    assert [one["metadata"]["name"] for one in _objects(hub, "jobs")] == ["news-m1"]
+
+
+def test_a_single_run_is_over_when_it_has_ended(hub: KubeHub) -> None:
+    owner = f"tenant-{hub.tenant}"
+    assert hub.launch(owner, "copy", "tool", mode="once", words=["id"]).status_code in (201, 202)
+    hub.until("the hub knows that it is over", lambda: hub.server(owner, "copy") is None)
+    (job,) = [one for one in _objects(hub, "jobs") if one["metadata"]["name"].startswith("copy")]
+    assert job["status"]["succeeded"] == 1
+    answer = hub.launch(owner, "bad", "tool", mode="once", words=["exit", "1"])
+    said = answer.text if answer.status_code >= 400 else hub.until("it ends", lambda: _over(hub, owner, "bad"))
+    assert "exit code 1" in said or said == "over"
+
+
+def _over(hub: KubeHub, owner: str, name: str) -> str:
+    return "over" if hub.server(owner, name) is None else ""
