@@ -30,17 +30,20 @@ Judge = Callable[[list[Object]], Verdict]
 """From the Events of what is launched to a verdict."""
 _LOOK_AGAIN_S = 1.0
 """What depends on the time alone (no place for too long) is looked at so often."""
-_EVENTS_AFTER_S, _EVENTS_EVERY_S = 2.0, 3.0
+_EVENTS_AFTER_S, _EVENTS_EVERY_S = 3.0, 5.0
 """A launch that takes longer than the first is asked why, and again each time the second has passed."""
 _CONNECT_S = 1.0
 _GONE_AFTER_S = 30
 """Seconds beyond its grace that a Pod may take to go."""
 
 
+UNREACHED = Refusal.of("place", "the cluster does not answer; try again in a minute")
+
+
 def told(error: KubeError) -> Refusal:
     """What the API server said, or that it said nothing, as a refusal of the launch."""
     if not isinstance(error, ApiError):
-        return Refusal.of("place", "the cluster does not answer; try again in a minute")
+        return UNREACHED
     return Refusal.of("quota" if "exceeded quota" in error.message else "place", doom.refused(error.message))
 
 
@@ -70,7 +73,8 @@ async def put_secret(client: Client, launch: Launch, tokens: Mapping[str, str], 
 
 
 async def create_pod(cluster: Cluster, manifest: Manifest) -> Object:
-    """Create the Pod of an interactive workload; the index has it when this returns. KubeError."""
+    """Create the Pod of an interactive workload; the index has it when this returns. KubeError; ApiError 409 where
+    the name is still taken (make_room)."""
     made = {**await cluster.client.create(manifest), "kind": "Pod"}
     cluster.watch.index.put(made)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from inspect import isawaitable
@@ -18,7 +19,7 @@ from config.names import namespace
 from spawners.deciding import Deciding, activity_env, told
 from spawners.kube import acts, doom, live, names
 from spawners.kube.addresses import allot
-from spawners.kube.client import KubeError
+from spawners.kube.client import ApiError, KubeError
 from spawners.kube.doom import Verdict
 from spawners.kube.enforce import admit, enforce
 from spawners.kube.index import Key, Object, key_for, key_of
@@ -31,6 +32,11 @@ from spawners.workload import Workload
 
 _TELL_BEFORE_S = 10
 """Our own time-out ends this much before JupyterHub's, which would cancel us and leave nobody a reason."""
+_SYNC_S = 10
+"""A launch waits so long for a hub that has just begun to know what there is; a poll waits for ever."""
+_STOP_TRIES_S = 600
+"""For so long a stop is tried again where the cluster does not answer. Then JupyterHub forgets the server, and it is
+shown as an orphan."""
 _FOR_EVER_S = 10 * 365 * 86400
 _PORT = "notebook-port"
 """KubeSpawner's name for the port that the hub's proxy leads to."""
@@ -67,9 +73,11 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     async def _run_apply_user_options(self, user_options: Any) -> None:
         """See Deciding. What runs already is known before anything is decided on it."""
         try:
-            await self._synced()
-        except KubeError as error:
-            raise told(acts.told(error)) from None
+            async with asyncio.timeout(_SYNC_S):
+                await self._synced()
+        except (KubeError, TimeoutError) as error:
+            self.log.warning("No launches: %s", error or "the cluster has not answered since the hub began")
+            raise told(acts.UNREACHED) from None
         await super()._run_apply_user_options(user_options)
 
     def in_use(self, workload: Workload) -> Iterable[Size]:
@@ -243,14 +251,26 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         return None
 
     async def stop(self, now: bool = False) -> None:
-        """End it. SpawnException where the cluster does not answer: then it still runs, and JupyterHub says so."""
+        """End it. SpawnException where the cluster refuses that, or does not answer for long.
+
+        JupyterHub forgets a server whatever becomes of its stop, so a cluster that is away for a while is waited for.
+        """
         key = self._key()
         if key is None:
             return
-        try:
-            left = await acts.stop(await self._synced(), key, self.site.world().site, now=now)
-        except KubeError as error:
-            raise told(acts.told(error)) from None
+        cluster, pause_s = await self._synced(), 1.0
+        deadline = time.monotonic() + _STOP_TRIES_S
+        while True:
+            try:
+                left = await acts.stop(cluster, key, self.site.world().site, now=now)
+                break
+            except KubeError as error:
+                self.log.warning("%s/%s could not be stopped: %s", key.namespace, key.name, error)
+                refused = isinstance(error, ApiError) and error.status in (400, 401, 403, 422)
+                if refused or time.monotonic() > deadline:
+                    raise told(acts.told(error)) from None
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, 15.0)
         for one in left:
             node = at(one, "spec", "nodeName")
             self.log.warning("%s/%s does not end; is %s lost?", key.namespace, one["metadata"]["name"], node)
