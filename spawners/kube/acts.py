@@ -197,6 +197,18 @@ async def _merge(cluster: Cluster, kind: str, key: Key, name: str, patch: Mappin
         cluster.watch.index.put({**made, "kind": kind})
 
 
+async def end_others(cluster: Cluster, key: Key, site: Site, launch: Launch) -> None:
+    """End what an earlier launch of this name has left and this one does not replace: two must never run.
+
+    That is there only where a database was lost: a run still going on, or a workload of another kind. KubeError.
+    """
+    top = manifests(launch)[-1]
+    ours = (top["kind"], top["metadata"]["name"])
+    every = [one for one in live.tops(cluster.watch.index, key, site) if live.is_live(one)]
+    if any((one["kind"], one["metadata"]["name"]) != ours for one in every):
+        await stop(cluster, key, site)
+
+
 async def until_gone(cluster: Cluster, key: Key) -> list[Object]:
     """Wait until no Pod of a workload runs any more, at the latest for its grace and a while; those that still do."""
     index = cluster.watch.index

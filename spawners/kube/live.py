@@ -88,3 +88,15 @@ def going(index: Index, key: Key) -> list[Object]:
 def active_jobs(index: Index, key: Key) -> list[Object]:
     """Its Jobs that are not over: scheduled, by hand, or of a single run."""
     return [one for one in index.of(key, "Job") if not job_over(one) and not at(one, "spec", "suspend")]
+
+
+def orphans(index: Index, tenant: str, site: Site, known: Mapping[str, frozenset[str]]) -> list[Workload]:
+    """Live workloads of a tenant whose servers the hub does not know: *known* has its active names by account.
+
+    What a tenant owns can be taken back (the reviver's launch); a person's server can only be ended.
+    """
+    return [
+        workload
+        for workload, top in workloads(index, tenant, site)
+        if is_live(top) and workload.name not in known.get(workload.owner, frozenset())
+    ]

@@ -10,13 +10,14 @@ from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
+from jupyterhub import orm
 from jupyterhub.spawner import SpawnException
 from kubespawner import KubeSpawner
 from traitlets import Dict, Float, Unicode
 
-from config.models import Size, World
+from config.models import Site, Size, World
 from config.names import namespace
-from spawners.deciding import Deciding, activity_env, told
+from spawners.deciding import REVIVER, Deciding, activity_env, told
 from spawners.kube import acts, doom, live, names
 from spawners.kube.addresses import allot
 from spawners.kube.client import ApiError, KubeError
@@ -30,6 +31,7 @@ from spawners.kube.site import Cluster, KubeSite, site_of
 from spawners.refusal import Refusal
 from spawners.workload import Workload
 
+LOST = "the hub lost its database, so this server could not be taken back; start it again"
 _TELL_BEFORE_S = 10
 """Our own time-out ends this much before JupyterHub's, which would cancel us and leave nobody a reason."""
 _SYNC_S = 10
@@ -58,6 +60,10 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         doom.UNSCHEDULABLE_S, help="How long a launch may find no place; more where nodes are added on demand"
     ).tag(config=True)
 
+    _taken_back = False
+    """This launch goes on with what an empty database forgot."""
+    _cluster: Cluster | None = None
+    """Once it is synced."""
     stop_reason = ""
     """Why it is being stopped, where nobody asked for it."""
     _said = "waiting for its turn"
@@ -84,6 +90,18 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         """See Deciding: by the labels on the cluster, and what is under way to it."""
         return self.site.in_use(workload)
 
+    def going_on(self) -> Workload | None:
+        """See Deciding: what the reviver takes back goes on as it is, whatever the files say by now."""
+        self._taken_back = False
+        asker, cluster, key = getattr(self.handler, "current_user", None), self._cluster, self._key()
+        if not (isinstance(asker, orm.Service) and asker.name == REVIVER) or cluster is None or key is None:
+            return None
+        for workload, top in live.workloads(cluster.watch.index, str(self.user_options["tenant"]), self._world_site):
+            if key_of(workload) == key and workload.owner == self.user.name and live.is_live(top):
+                self._taken_back = True
+                return workload
+        return None
+
     async def load_user_options(self) -> None:
         """Nothing: KubeSpawner's profiles, which may overwrite any field, do not exist here."""
 
@@ -101,6 +119,8 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         try:
             async with asyncio.timeout(self.start_timeout - _TELL_BEFORE_S):
                 cluster = await self._synced()
+                if self._taken_back:
+                    return self._go_on(cluster, workload)
                 return await self._launch(cluster, workload, world)
         except TimeoutError:
             late = Refusal.of("place", f"it was not ready within {self.start_timeout - _TELL_BEFORE_S} s: {self._said}")
@@ -111,6 +131,13 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         except KubeError as error:
             self.log.warning("%s: %s", workload.id, error)
             raise told(acts.told(error)) from None
+
+    def _go_on(self, cluster: Cluster, workload: Workload) -> str:
+        """Unattended work goes on untouched: nothing is applied anew, so a hub that begins disturbs nobody's."""
+        if self._interactive(cluster, key_of(workload)):
+            raise Refusal.of("place", LOST)  # its token went with the database: it can tell the hub nothing any more
+        self.http_timeout = _FOR_EVER_S
+        return self.portal_url
 
     async def _launch(self, cluster: Cluster, workload: Workload, world: World) -> str:
         tenant, kind = world.tenants.get(workload.tenant), self.site.kinds.get(workload.kind)
@@ -127,6 +154,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
             addresses = allot(tenant, tenant.network(workload.network), taken, kept)
         launch = launch_of(kind, workload, tenant, world.site, addresses, self.kind_images)
         with self.site.starting(workload, addresses):
+            await acts.end_others(cluster, key_of(workload), world.site, launch)
             if launch.plan.mode == "pod":
                 return await self._start_pod(cluster, launch, world)
             return await self._start_unattended(cluster, launch)
@@ -225,7 +253,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         try:
             cluster = await self._synced()
             async with asyncio.timeout(_TELL_BEFORE_S / 2):
-                await acts.stop(cluster, key_of(workload), self.site.world().site, now=True)
+                await acts.stop(cluster, key_of(workload), self._world_site, now=True)
         except (KubeError, TimeoutError) as error:
             self.log.warning("%s: what its launch began could not be ended: %s", workload.id, error)
 
@@ -241,7 +269,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         key = self._key()
         if key is None:
             return 0
-        site = self.site.world().site
+        site = self._world_site
         if not live.is_running(cluster.watch.index, key, site):
             return live.exit_code(cluster.watch.index, key)
         if not self._interactive(cluster, key):
@@ -262,7 +290,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         deadline = time.monotonic() + _STOP_TRIES_S
         while True:
             try:
-                left = await acts.stop(cluster, key, self.site.world().site, now=now)
+                left = await acts.stop(cluster, key, self._world_site, now=now)
                 break
             except KubeError as error:
                 self.log.warning("%s/%s could not be stopped: %s", key.namespace, key.name, error)
@@ -301,6 +329,10 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
 
     # -- small things --------------------------------------------------------------------------------------------
 
+    @property
+    def _world_site(self) -> Site:
+        return self.site.world().site
+
     def _say(self, words: str) -> None:
         self._said = words
         if self._progress is not None:
@@ -310,6 +342,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         """The cluster, once everything there was listed: before that nothing may be concluded."""
         cluster = await self.site.cluster(self.log)
         await cluster.watch.synced()
+        self._cluster = cluster
         return cluster
 
     def _key(self) -> Key | None:
@@ -320,7 +353,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     def _interactive(self, cluster: Cluster, key: Key | None) -> bool:
         if key is None:
             return False
-        return any(one["kind"] == "Pod" for one in live.tops(cluster.watch.index, key, self.site.world().site))
+        return any(one["kind"] == "Pod" for one in live.tops(cluster.watch.index, key, self._world_site))
 
     def _url_of(self, pod: Object) -> str:
         address = at(pod, "status", "podIP")

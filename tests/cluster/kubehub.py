@@ -93,9 +93,9 @@ c.Authenticator.allowed_users = {{"ada", "tenant-{tenant}"}}
 c.ConfigurableHTTPProxy.command = {proxy!r}
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
 c.ConfigurableHTTPProxy.pid_file = "{state}/proxy.pid"
-c.JupyterHub.services = [{{"name": "test", "api_token": {token!r}}}]
+c.JupyterHub.services = [{{"name": name, "api_token": name + {token!r}}} for name in ("test", "reviver")]
 c.JupyterHub.load_roles = [
-    {{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "access:servers"]}}
+    {{"name": "test", "services": ["test", "reviver"], "scopes": ["admin:users", "admin:servers", "access:servers"]}}
 ]
 c.JupyterHub.spawner_class = TenantKubeSpawner
 c.TenantKubeSpawner.config_folder = {world!r}
@@ -181,15 +181,15 @@ class KubeHub:
             time.sleep(0.05)
         return found
 
-    def api(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        headers = {"Authorization": f"token {self.token}"}
+    def api(self, method: str, path: str, body: Any = None, service: str = "test") -> httpx.Response:
+        headers = {"Authorization": f"token {service}{self.token}"}
         url = f"http://127.0.0.1:{self.port}/hub/api{path}"
         return httpx.request(method, url, json=body, headers=headers, timeout=90, trust_env=False)
 
-    def launch(self, owner: str, name: str, profile: str, **options: Any) -> httpx.Response:
+    def launch(self, owner: str, name: str, profile: str, service: str = "test", **options: Any) -> httpx.Response:
         self.api("POST", f"/users/{owner}")
         body = {"user_options": {"tenant": self.tenant, "profile": profile, "options": options}}
-        return self.api("POST", f"/users/{owner}/servers/{name}", body)
+        return self.api("POST", f"/users/{owner}/servers/{name}", body, service)
 
     def server(self, owner: str, name: str) -> dict[str, Any] | None:
         found = self.api("GET", f"/users/{owner}").json().get("servers", {}).get(name)

@@ -189,7 +189,7 @@ def test_what_is_kept_running_is_scaled_to_nothing_and_finds_its_address_and_pas
     def launched() -> tuple[dict[str, Any], dict[str, Any], str]:
         assert hub.launch(owner, "camera", "tool", mode="keep").status_code in (201, 202)
         hub.ready(owner, "camera")
-        (deployment,), (service,) = _objects(hub, "deployments"), _objects(hub, "services")
+        deployment, (service,) = _deployment(hub, "camera"), _objects(hub, "services")
         secret = next(one for one in _objects(hub, "secrets") if one["metadata"]["name"] == "camera")
         assert secret["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]
         return deployment, service, secret["data"]["password"]
@@ -201,8 +201,7 @@ def test_what_is_kept_running_is_scaled_to_nothing_and_finds_its_address_and_pas
     eventually("MetalLB gives it", lambda: _objects(hub, "services")[0]["status"]["loadBalancer"].get("ingress"))
     assert hub.api("DELETE", f"/users/{owner}/servers/camera").status_code in (202, 204)
     eventually("its Pods are gone", lambda: not _pods(hub, "camera"))
-    (stopped,) = _objects(hub, "deployments")
-    assert stopped["spec"]["replicas"] == 0
+    assert _deployment(hub, "camera")["spec"]["replicas"] == 0
     again, same, kept = launched()
     assert again["metadata"]["uid"] == deployment["metadata"]["uid"]
     assert same["metadata"]["annotations"]["metallb.io/loadBalancerIPs"] == asked
@@ -219,6 +218,39 @@ def test_a_schedule_ends_without_its_runs(hub: KubeHub) -> None:
     assert hub.api("DELETE", f"/users/{owner}/servers/news").status_code in (202, 204)
     eventually("the schedule is gone", lambda: not _objects(hub, "cronjobs"))
     assert [one["metadata"]["name"] for one in _objects(hub, "jobs")] == ["news-m1"]
+
+
+def test_a_hub_that_lost_its_database_takes_back_what_is_the_tenants(hub: KubeHub) -> None:
+    owner = f"tenant-{hub.tenant}"
+    assert hub.launch(owner, "kept", "tool", mode="keep").status_code in (201, 202)
+    hub.ready(owner, "kept")
+    for name in ("mine", "lost"):
+        assert hub.launch("ada", name, "tool").status_code in (201, 202)
+        hub.ready("ada", name)
+    before = _deployment(hub, "kept")
+    hub.stop()
+    (hub.state / "hub.sqlite").unlink()
+    hub.start()
+    assert hub.server(owner, "kept") is None
+    assert hub.launch(owner, "kept", "tool", service="reviver").status_code in (201, 202)
+    hub.ready(owner, "kept")
+    assert _deployment(hub, "kept")["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    refused = hub.launch("ada", "lost", "tool", service="reviver")
+    assert "lost its database" in refused.text
+    eventually("a person's server that cannot be taken back ends", lambda: not _pods(hub, "lost"))
+    # its owner starts it again: the old Pod makes room for the new one
+    (old,) = _pods(hub, "mine")
+    assert hub.launch("ada", "mine", "tool").status_code in (201, 202)
+    hub.ready("ada", "mine")
+    (new,) = _pods(hub, "mine")
+    assert new["metadata"]["uid"] != old["metadata"]["uid"]
+    assert hub.api("DELETE", "/users/ada/servers/mine").status_code in (202, 204)
+    assert hub.api("DELETE", f"/users/{owner}/servers/kept").status_code in (202, 204)
+    eventually("all have ended", lambda: not _pods(hub, "kept") and not _pods(hub, "mine"))
+
+
+def _deployment(hub: KubeHub, name: str) -> dict[str, Any]:
+    return next(one for one in _objects(hub, "deployments") if one["metadata"]["name"] == name)
 
 
 def test_a_single_run_is_over_when_it_has_ended(hub: KubeHub) -> None:
