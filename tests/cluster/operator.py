@@ -56,9 +56,9 @@ class Operator:
         site = {
             "label_domain": self.domain,
             "cluster": {
-                "pods": ["10.244.0.0/16"],
+                "pods": ["10.144.0.0/12"],
                 "services": ["10.176.0.0/12"],
-                "nodes": ["10.99.0.0/24"],
+                "nodes": ["10.96.0.0/11"],  # what the test beds use, every slot
                 "laboratories": ["10.55.0.0/16", "192.0.0.0/16", "2001:db8::/32"],
                 "metallb_namespace": self.metallb,
             },

@@ -41,7 +41,7 @@ def objects(emitter: str, case: str) -> list[Manifest]:
 
 def definitions(which: str) -> Path:
     found = crds.folder(which)
-    need("cluster", found, "there are no definitions of the add-ons here (set TENANTHUB_CRDS)")
+    need("crds", found, "the add-ons' own definitions are not at hand (TENANTHUB_CRDS names their folder)")
     assert found
     return found
 
