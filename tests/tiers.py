@@ -23,6 +23,9 @@ TIERS: Mapping[str, str] = {
     "cluster": "a real Kubernetes on this machine",
 }
 
+OPTIONAL: Mapping[str, str] = {"crds": "the add-ons' own resource definitions, which no clone has"}
+"""Parts that a machine may lack although it carries their tier; required only where TENANTHUB_REQUIRE names them."""
+
 
 def tier_of(nodeid: str) -> str:
     """The tier of a test or test file by its pytest node id, e.g. `tests/browser/test_day.py::test_sign_in`."""
@@ -43,7 +46,12 @@ def need(tier: str, condition: object, reason: str) -> None:
         return
     if tier in required():
         pytest.fail(f"{tier} is required (TENANTHUB_REQUIRE), but {reason}", pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(f"{tier}: {reason}" if tier in OPTIONAL else reason)
+
+
+def optional(reason: str) -> bool:
+    """Whether a test that was skipped for *reason* may be so in a tier that is required."""
+    return reason.partition(":")[0] in OPTIONAL
 
 
 def chromium() -> str | None:
