@@ -53,7 +53,9 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     """
 
     config_folder = Unicode(help="Folder of the declared world").tag(config=True)
-    kubeconfig = Unicode(help="Way to the cluster; empty: as a Pod of it, else as kubectl").tag(config=True)
+    kubeconfig = Unicode(
+        help="Way to the cluster; empty: as a Pod of it, else as kubectl. KUBECONFIG has to say the same to KubeSpawner"
+    ).tag(config=True)
     portal_url = Unicode(help="Where unattended servers answer: the portal, which shows their page").tag(config=True)
     kind_images = Dict(help="This installation's images by kind, for profiles that name none").tag(config=True)
     unschedulable_s = Float(
@@ -107,7 +109,9 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
 
     # -- starting ------------------------------------------------------------------------------------------------
 
-    def start(self) -> asyncio.Future[str]:
+    _start_future: asyncio.Task[str] | None
+
+    def start(self) -> asyncio.Task[str]:
         """Start the workload; the URL that the proxy leads to. SpawnException with a reason when it cannot."""
         self._start_future = asyncio.ensure_future(self._begin())
         return self._start_future
@@ -251,9 +255,8 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     async def _give_up(self, workload: Workload) -> None:
         """End what a failed launch has begun. A Pod that has ended stays, for its log."""
         try:
-            cluster = await self._synced()
             async with asyncio.timeout(_TELL_BEFORE_S / 2):
-                await acts.stop(cluster, key_of(workload), self._world_site, now=True)
+                await acts.stop(await self._synced(), key_of(workload), self._world_site, now=True)
         except (KubeError, TimeoutError) as error:
             self.log.warning("%s: what its launch began could not be ended: %s", workload.id, error)
 
@@ -363,7 +366,10 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     def clear_state(self) -> None:
         """Forget this launch."""
         super().clear_state()
-        self.workload, self._said = None, "waiting for its turn"
+        self.workload, self._start_future, self._said = None, None, "waiting for its turn"
+
+    async def delete_forever(self) -> None:
+        """Nothing: KubeSpawner would ask for the deletion of a volume claim, and there are none."""
 
 
 def _port_of(pod: Object) -> int | None:
