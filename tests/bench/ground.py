@@ -146,7 +146,10 @@ def raised(say: Callable[[str], None]) -> Iterator[Ground]:
     except BedError as error:
         raise CannotRun(str(error)) from None
     finally:
-        down(name, say)
+        try:
+            down(name, say)
+        except BedError as error:  # the figures are taken; the next run takes the rest down
+            say(f"{name}: {error}")
 
 
 class Declared:
