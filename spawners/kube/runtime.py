@@ -1,0 +1,341 @@
+"""The portal's view of a cluster's workloads. No launches: those go through the hub.
+
+States, addresses and runs come from the watch's index: no request however many pages are open. Of what has gone, the
+metadata of a tenant's records is asked for at most every few seconds for everybody together (peek.Shown); logs, uploads
+and progress only for the one workload that somebody looks at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from config.models import World
+from config.names import namespace
+from spawners.kinds.base import Kind
+from spawners.kube import acts, live, names, runs, seen
+from spawners.kube.client import ApiError, KubeError
+from spawners.kube.index import Index, Key, Object, key_for, key_of
+from spawners.kube.keepsake import Past
+from spawners.kube.launch import launch_of
+from spawners.kube.look import at, objects, pod_over
+from spawners.kube.manifests import run_now
+from spawners.kube.peek import PROGRESS, UPLOADS, Peeker, Shown, object_of, rows_of
+from spawners.kube.recorder import Recorder
+from spawners.kube.site import Cluster
+from spawners.refusal import Refusal
+from spawners.runtime import RunSeen, Seen
+from spawners.workload import Workload
+
+_T = TypeVar("_T")
+_ANSWER_S = 20.0
+"""A page waits no longer for the cluster."""
+GONE = "it is gone from the cluster, and the hub did not end it: somebody deleted it there, or the cluster lost it"
+_RIGHTS = ("ServiceAccount", "Role", "RoleBinding")
+
+
+class Known(Protocol):
+    """What is known besides the cluster (site.KubeSite)."""
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds of workload, by name."""
+
+    def world(self) -> World:
+        """The declared world."""
+
+
+class KubeRuntime:
+    """Implements spawners.runtime.Runtime. Its methods are called from threads, as the portal does; what they do is
+    done in the event loop of the watch, whose index no other thread may read. KubeError where the cluster is needed
+    and does not answer; KeyError for what is not there."""
+
+    def __init__(
+        self, site: Known, cluster: Cluster, peeker: Peeker, recorder: Recorder, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._site, self._cluster, self._peeker, self._recorder, self._loop = site, cluster, peeker, recorder, loop
+        self._shown = Shown()
+
+    # -- the Protocol --------------------------------------------------------------------------------------------
+
+    def workloads(self, tenant: str) -> Sequence[Seen]:
+        """All of a tenant: what needs attention first, then what runs, then what ended; by name within."""
+        return self._wait(self._workloads(tenant))
+
+    def workload(self, tenant: str, owner: str, name: str) -> Seen:
+        """One of them."""
+        return self._wait(self._workload(tenant, owner, name))
+
+    def password(self, tenant: str, owner: str, name: str) -> str:
+        """Its generated password; KeyError where it has none."""
+        return self._wait(self._password(tenant, owner, name))
+
+    def uploads(self, tenant: str, owner: str, name: str, limit: int = 50) -> Sequence[dict[str, Any]]:
+        """Last uploads of the Pod that runs now, newest first; those of earlier Pods went with them."""
+        return rows_of(self._wait(self._file(tenant, owner, name, UPLOADS)), limit)
+
+    def runs(self, tenant: str, owner: str, name: str, limit: int = 50) -> Sequence[RunSeen]:
+        """Last runs, newest first, with the times at which none began."""
+        return self._wait(self._runs(tenant, owner, name, limit))
+
+    def progress(self, tenant: str, owner: str, name: str) -> dict[str, Any]:
+        """The current run's progress.json, {} when nothing runs."""
+        return object_of(self._wait(self._file(tenant, owner, name, PROGRESS)))
+
+    def log(self, tenant: str, owner: str, name: str, run: str | None = None, tail: int = 65536) -> str:
+        """The end of its log, or of one run's: of the Pod while that is there, afterwards what was kept of it."""
+        return self._wait(self._log(tenant, owner, name, run, tail))
+
+    def run_now(self, tenant: str, owner: str, name: str) -> None:
+        """Start a run outside of the schedule; RuntimeError says why not."""
+        self._act(self._run_now(tenant, owner, name))
+
+    def forget(self, tenant: str, owner: str, name: str) -> None:
+        """Remove an ended one with its runs, logs and address; RuntimeError when it is live."""
+        self._act(self._forget(tenant, owner, name))
+
+    # -- what only a cluster has ---------------------------------------------------------------------------------
+
+    @property
+    def problem(self) -> str:
+        """Why what is shown may be old; "" while all is well."""
+        return self._cluster.watch.problem
+
+    def orphans(self, tenant: str, known: Mapping[str, frozenset[str]]) -> Sequence[Seen]:
+        """Live workloads whose servers the hub does not know; *known*: its active servers' names by account.
+
+        A tenant's own are adopted by the launch that the reviver asks for; a person's can only be ended.
+        """
+        return self._wait(self._orphans(tenant, known))
+
+    def end_orphan(self, tenant: str, owner: str, name: str) -> None:
+        """End one that no server of the hub stands for. The caller has made sure of that."""
+        self._act(self._end_orphan(tenant, owner, name))
+
+    # -- in the loop ---------------------------------------------------------------------------------------------
+
+    def _wait(self, doing: Coroutine[Any, Any, _T]) -> _T:
+        future = asyncio.run_coroutine_threadsafe(doing, self._loop)
+        try:
+            return future.result(_ANSWER_S)
+        except TimeoutError:
+            future.cancel()
+            raise KubeError("the cluster does not answer") from None
+
+    def _act(self, doing: Coroutine[Any, Any, None]) -> None:
+        """As a page takes it: RuntimeError in words for people, also where the cluster refuses it or is away."""
+        try:
+            self._wait(doing)
+        except KubeError as error:
+            raise RuntimeError(str(acts.told(error))) from None
+
+    @property
+    def _index(self) -> Index:
+        return self._cluster.watch.index
+
+    def _seen(self, workload: Workload, top: Object) -> Seen:
+        world = self._site.world()
+        tenant, kind = world.tenants.get(workload.tenant), self._site.kinds.get(workload.kind)
+        return seen.seen_of(self._index, workload, top, tenant, kind, datetime.now(UTC), world.site)
+
+    async def _workloads(self, tenant: str) -> list[Seen]:
+        await self._cluster.watch.synced()
+        there = seen.found(self._index, tenant, self._site.world().site)
+        kept = await self._pasts(tenant)
+        every = [_with(self._seen(*found), kept.get(name)) for name, found in there.items()]
+        every += [_past_seen(past) for name, past in kept.items() if name not in there]
+        return seen.in_order(every)
+
+    async def _workload(self, tenant: str, owner: str, name: str) -> Seen:
+        await self._cluster.watch.synced()
+        found = self._top(tenant, owner, name)
+        past = (await self._pasts(tenant)).get(f"{tenant}/{owner}/{name}")
+        if found is not None:
+            return _with(self._seen(*found), past)
+        if past is None:
+            raise KeyError(f"{tenant}/{owner}/{name}")
+        return _past_seen(past)
+
+    def _top(self, tenant: str, owner: str, name: str) -> tuple[Workload, Object] | None:
+        return seen.found(self._index, tenant, self._site.world().site).get(f"{tenant}/{owner}/{name}")
+
+    async def _pasts(self, tenant: str) -> dict[str, Past]:
+        """What is kept of a tenant's workloads, by id, without runs and logs; nothing while the cluster is away: what
+        runs is worth more than what ran."""
+        if tenant not in self._site.world().tenants:
+            return {}
+        try:
+            found: list[Past] = await self._shown.get(("past", tenant), lambda: self._recorder.of_tenant(tenant))
+        except KubeError:
+            return {}
+        return {past.workload.id: past for past in found}
+
+    async def _past(self, workload: Workload) -> Past | None:
+        key = ("kept", workload.id)
+        try:
+            found: Past | None = await self._shown.get(key, lambda: self._recorder.past(workload))
+        except KubeError:
+            return None
+        return found
+
+    async def _password(self, tenant: str, owner: str, name: str) -> str:
+        workload = (await self._workload(tenant, owner, name)).workload
+        found = await self._cluster.client.get("Secret", namespace(tenant), names.object_name(workload))
+        text = at(found, "data", "password")
+        if not isinstance(text, str):
+            raise KeyError(f"{name} has no password")
+        return base64.b64decode(text).decode().strip()
+
+    async def _file(self, tenant: str, owner: str, name: str, command: Sequence[str]) -> bytes:
+        await self._workload(tenant, owner, name)
+        pod = self._recorder.newest(key_for(tenant, owner, name))
+        container = _container(pod)
+        if pod is None or container is None or pod_over(pod) or at(pod, "status", "phase") != "Running":
+            return b""
+        space, pod_name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+
+        async def ask() -> bytes:
+            try:
+                return await self._peeker.run(space, pod_name, container, command)
+            except KubeError:  # its container has ended, exec is not allowed, the cluster is away: the page goes on
+                return b""
+
+        found: bytes = await self._shown.get((pod["metadata"]["uid"], *command), ask)
+        return found
+
+    async def _runs(self, tenant: str, owner: str, name: str, limit: int) -> list[RunSeen]:
+        workload = (await self._workload(tenant, owner, name)).workload
+        key = key_of(workload)
+        pods = self._index.of(key, "Pod")
+        there = [runs.run_of(job, runs.pods_of(job, pods)) for job in self._index.of(key, "Job")]
+        past = await self._past(workload)
+        rows = runs.together(there, past.runs if past else (), 1000)
+        return runs.together(rows, self._missed(workload, rows), limit)
+
+    def _missed(self, workload: Workload, rows: list[RunSeen]) -> list[RunSeen]:
+        """Of a schedule that is on the cluster: of one that was stopped nobody expects a run."""
+        world = self._site.world()
+        kind, tenant = self._site.kinds.get(workload.kind), world.tenants.get(workload.tenant)
+        plan = seen.plan_of(kind, workload, tenant, world.site)
+        found = self._top(workload.tenant, workload.owner, workload.name)
+        if plan is None or plan.schedule is None or found is None or at(found[1], "spec", "suspend"):
+            return []
+        return runs.missed(plan.schedule, workload.asked, rows, datetime.now(UTC))
+
+    async def _log(self, tenant: str, owner: str, name: str, run: str | None, tail: int) -> str:
+        workload = (await self._workload(tenant, owner, name)).workload
+        key = key_of(workload)
+        pod = self._recorder.newest(key) if run is None else self._pod_of_run(key, run)
+        if pod is not None and (told := await self._log_of(pod, tail)):
+            return told
+        past = await self._past(workload)
+        if past is None:
+            return ""
+        if run is None:
+            newest = past.runs[0].id if past.runs else ""
+            return (past.logs.get("") or past.logs.get(newest, ""))[-tail:]
+        return past.logs.get(run, "")[-tail:]
+
+    async def _log_of(self, pod: Object, tail: int) -> str:
+        key = ("log", pod["metadata"]["uid"], str(tail))
+        try:
+            return str(await self._shown.get(key, lambda: self._recorder.log_of(pod, tail)))
+        except KubeError:
+            return ""
+
+    def _pod_of_run(self, key: Key, run: str) -> Object | None:
+        pods = self._index.of(key, "Pod")
+        for job in self._index.of(key, "Job"):
+            if runs.run_id(job) == run:
+                mine = runs.pods_of(job, pods)
+                return mine[-1] if mine else None
+        return None
+
+    async def _run_now(self, tenant: str, owner: str, name: str) -> None:
+        one = await self._workload(tenant, owner, name)
+        workload, key = one.workload, key_for(tenant, owner, name)
+        found = self._top(tenant, owner, name)
+        if found is None or found[1]["kind"] != "CronJob":
+            raise RuntimeError("it has no schedule that runs: start it instead")
+        if live.active_jobs(self._index, key):
+            raise RuntimeError("a run is going on already")
+        meta = found[1]["metadata"]
+        cron_job = await self._cluster.client.get("CronJob", meta["namespace"], meta["name"])
+        if cron_job is None:
+            raise RuntimeError("it was stopped meanwhile")
+        world = self._site.world()
+        known, kind = world.tenants.get(tenant), self._site.kinds.get(workload.kind)
+        if known is None or kind is None:
+            raise RuntimeError("its tenant or its kind is not declared any more")
+        try:
+            # Only the names in it are used: the run is the CronJob's own, also where the profile was changed since.
+            launch = launch_of(kind, workload, known, world.site, images={workload.kind: "unused"})
+            job = run_now(cron_job, launch, time.time())
+            made = await self._cluster.client.create(job)
+        except Refusal as refusal:
+            raise RuntimeError(str(refusal)) from None
+        except ApiError as error:
+            said = "a run was asked for a moment ago" if error.status == 409 else str(acts.told(error))
+            raise RuntimeError(said) from None
+        self._index.put({**made, "kind": "Job"})
+
+    async def _forget(self, tenant: str, owner: str, name: str) -> None:
+        one = await self._workload(tenant, owner, name)
+        workload, key = one.workload, key_for(tenant, owner, name)
+        if live.is_running(self._index, key, self._site.world().site) or live.active_jobs(self._index, key):
+            raise RuntimeError("it still runs: stop it first")
+        client, space, label = self._cluster.client, key.namespace, names.object_name(workload)
+        for kind in (*live.TOPS, "Service"):
+            for found in self._index.of(key, kind):
+                meta = found["metadata"]
+                await client.delete(kind, space, meta["name"], uid=meta["uid"])
+        for kind in ("Secret", *(_RIGHTS if self._has_rights(workload) else ())):
+            await client.delete(kind, space, label)
+        # Last: until then it is on the list, and can be asked for again should the hub end in between.
+        await self._recorder.forget(workload)
+        self._shown.forget(("past", tenant))
+        self._shown.forget(("kept", workload.id))
+
+    def _has_rights(self, workload: Workload) -> bool:
+        world = self._site.world()
+        kind, tenant = self._site.kinds.get(workload.kind), world.tenants.get(workload.tenant)
+        plan = seen.plan_of(kind, workload, tenant, world.site)
+        return bool(plan and plan.rules)
+
+    async def _orphans(self, tenant: str, known: Mapping[str, frozenset[str]]) -> list[Seen]:
+        await self._cluster.watch.synced()
+        site = self._site.world().site
+        there = seen.found(self._index, tenant, site)
+        lost = {workload.id for workload in live.orphans(self._index, tenant, site, known)}
+        return seen.in_order([self._seen(*found) for name, found in there.items() if name in lost])
+
+    async def _end_orphan(self, tenant: str, owner: str, name: str) -> None:
+        workload = (await self._workload(tenant, owner, name)).workload
+        await self._recorder.ended(workload, "stopped", "it was removed: the hub no longer knew it")
+        await acts.stop(self._cluster, key_of(workload), self._site.world().site)
+        self._shown.forget(("past", tenant))
+
+
+def _with(one: Seen, past: Past | None) -> Seen:
+    """Why it ended, in the hub's words, where the cluster does not say it; only of the same launch."""
+    if past is None or one.live or past.state is None or past.workload.asked != one.workload.asked:
+        return one
+    return one.model_copy(update={"state": past.state, "message": past.reason or one.message})
+
+
+def _past_seen(past: Past) -> Seen:
+    """One that is only remembered. It never counts as live: what is written there is no proof of anything."""
+    return Seen(
+        workload=past.workload,
+        state=past.state or "stopped",
+        message=past.reason if past.state else GONE,
+        changed=past.changed,
+    )
+
+
+def _container(pod: Object | None) -> str | None:
+    return next((str(one["name"]) for _, one in objects(pod, "spec", "containers") if one.get("name")), None)
