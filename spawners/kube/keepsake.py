@@ -32,6 +32,8 @@ LOG = 16 * 1024
 LOGS = 96 * 1024
 """Bytes of all logs of a workload: with 2,000 workloads that all fill it, 200 MB of etcd's usual 2 to 8 GiB. The newest
 runs' logs come first, failed ones before those that ended well."""
+_LEAST = 1024
+"""Less of a log than this says nothing."""
 KEPT = timedelta(days=30)
 """After that an ended workload that nobody has started again is forgotten, as its Jobs are (manifests.KEPT_S)."""
 WORDS = 1000
@@ -104,6 +106,8 @@ def trimmed(past: Past) -> Past:
     logs: dict[str, str] = {}
     left = LOGS
     for name in wanted:
+        if left < _LEAST:
+            break
         text = log_end(past.logs.get(name, ""), min(LOG, left))
         if text:
             logs[name] = text
