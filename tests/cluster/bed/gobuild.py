@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import subprocess
@@ -47,20 +46,12 @@ PAUSE = Module("pause", {"pause": "."}, "some seconds")
 TOOL = Module("tool", {"tenanthub-test": "."}, "some seconds")
 
 
-@functools.cache
-def go_version() -> str | None:
-    """The Go compiler's version, e.g. `go1.26.1`; None where there is no Go."""
-    if not shutil.which("go"):
-        return None
-    result = subprocess.run(["go", "env", "GOVERSION"], check=False, capture_output=True, text=True)
-    return result.stdout.strip() or None
-
-
 def key(module: Module) -> str:
-    """Of all that decides what comes out: sources, requirements, flags, compiler."""
+    """Of what we decide about what comes out: sources, requirements, flags. Not of the compiler: who has the programs
+    needs none, and a newer one is no reason to wait."""
     files = sorted(file for file in (MODULES / module.name).iterdir() if file.suffix in {".go", ".mod", ".sum"})
     sources = [part for file in files for part in (file.name, file.read_bytes())]
-    return cache.key_of([repr(module), go_version() or "", *sources])
+    return cache.key_of([repr(module), *sources])
 
 
 def build(module: Module, folder: Path, lock: int, log: Path) -> None:
