@@ -1,0 +1,216 @@
+"""The recorder against an index and an API server in memory: what is kept, when, and nothing lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from spawners.kube import keepsake
+from spawners.kube.client import ApiError, KubeError
+from spawners.kube.index import Index
+from spawners.kube.keepsake import Past
+from spawners.kube.launch import Launch
+from spawners.kube.recorder import Recorder
+from tests.unit.spawners.kube import launches, objects
+from tests.unit.spawners.kube.cloud import Cloud
+
+LOG = logging.getLogger("recorder-test")
+SITE = launches.SITE
+CRAWL = launches.launch(launches.TENANT, "crawl", launches.CRAWL, name="news")
+BOOK = launches.launch("physics-member", "notebook")
+COPY = launches.launch(launches.TENANT, "transfer", launches.TRANSFER, name="copy")
+DONE: dict[str, Any] = {"conditions": objects.condition("Complete"), "completionTime": "2026-11-21T10:20:00Z"}
+
+
+def run_of(number: int, outcome: str = "ok") -> list[dict[str, Any]]:
+    job = objects.job_of(CRAWL, f"2938412{number}", f"2026-11-21T1{number}:15:02Z", **DONE)
+    message = objects.said(outcome, f"run {number}")
+    return [job, objects.pod_of(CRAWL, f"pod-{number}", objects.ended(0, message), job)]
+
+
+def recorder(index: Index, cloud: Cloud) -> Recorder:
+    return Recorder(cloud, index, lambda: SITE, LOG)
+
+
+def kept(cloud: Cloud, launch: Launch) -> Past | None:
+    found = cloud.objects.get(("ConfigMap", launch.namespace, f"{launch.name}.past"))
+    return keepsake.past_of(found, SITE) if found else None
+
+
+def rows(cloud: Cloud, launch: Launch = CRAWL) -> list[tuple[str, str]]:
+    past = kept(cloud, launch)
+    return [(one.id, one.message) for one in past.runs] if past else []
+
+
+FIRST, SECOND = ("20261121T101502Z-29384120", "run 0"), ("20261121T111502Z-29384121", "run 1")
+
+
+def test_a_hub_that_was_away_catches_up_with_one_write_a_workload() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        cloud.logs = {"pod-0": "zero\n", "pod-1": "one\n"}
+        found = recorder(objects.index_of([objects.top_of(CRAWL), *run_of(0), *run_of(1)]), cloud)
+        await found.catch_up()
+        assert rows(cloud) == [SECOND, FIRST]
+        past = kept(cloud, CRAWL)
+        assert past is not None
+        assert past.logs == {FIRST[0]: "zero\n", SECOND[0]: "one\n"}
+        assert past.state is None, "the schedule goes on"
+        assert [one for one in cloud.asked if one.startswith("apply")] == ["apply ConfigMap tenant-physics/news.past"]
+        before = len(cloud.asked)
+        await found.catch_up()
+        assert len(cloud.asked) == before, "what is dealt with costs nothing"
+
+    asyncio.run(run())
+
+
+def test_the_next_hub_writes_nothing_that_is_kept_already() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        index = objects.index_of([objects.top_of(CRAWL), *run_of(0)])
+        await recorder(index, cloud).catch_up()
+        cloud.asked.clear()
+        await recorder(index, cloud).catch_up()
+        assert cloud.asked == ["get ConfigMap tenant-physics/news.past"]
+
+    asyncio.run(run())
+
+
+def test_runs_of_a_schedule_that_was_stopped_are_still_its() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        index = objects.index_of(run_of(0))  # its Job carries labels alone: the account is a slug in them
+        await recorder(index, cloud).started(CRAWL.workload)
+        await recorder(index, cloud).catch_up()
+        assert rows(cloud) == [FIRST]
+
+    asyncio.run(run())
+
+
+def test_jobs_that_nobody_can_be_found_for_are_left_alone() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        await recorder(objects.index_of(run_of(0)), cloud).catch_up()
+        assert not [one for one in cloud.asked if one.startswith("apply")]
+
+    asyncio.run(run())
+
+
+def test_an_interactive_pod_that_ended_by_itself_leaves_its_words() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        top = objects.top_of(BOOK)
+        top |= {"status": objects.ended(1, "cannot write\n"), "spec": objects.pod_of(BOOK, "x", {})["spec"]}
+        cloud.logs = {top["metadata"]["name"]: "all\nof it\n"}
+        await recorder(objects.index_of([top]), cloud).catch_up()
+        past = kept(cloud, BOOK)
+        assert past is not None
+        assert (past.state, past.reason) == ("failed", "it ended with exit code 1: cannot write")
+        assert past.logs == {"": "all\nof it\n"}
+
+    asyncio.run(run())
+
+
+def test_the_hubs_own_word_stays() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        top = objects.top_of(BOOK)
+        top |= {"status": objects.ended(143), "spec": objects.pod_of(BOOK, "x", {})["spec"]}
+        found = recorder(objects.index_of([top]), cloud)
+        await found.started(BOOK.workload)
+        await found.ended(BOOK.workload, "stopped", "it was idle for an hour")
+        await found.catch_up()
+        past = kept(cloud, BOOK)
+        assert past is not None
+        assert (past.state, past.reason) == ("stopped", "it was idle for an hour")
+
+    asyncio.run(run())
+
+
+def test_a_single_run_is_a_row_and_an_end() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        top = objects.top_of(COPY, DONE)
+        pod = objects.pod_of(COPY, "p", objects.ended(0, objects.said("ok", "3 files")), top)
+        await recorder(objects.index_of([top, pod]), cloud).catch_up()
+        past = kept(cloud, COPY)
+        assert past is not None
+        assert (past.state, past.reason, [one.message for one in past.runs]) == ("finished", "3 files", ["3 files"])
+
+    asyncio.run(run())
+
+
+def test_two_notes_at_once_lose_nothing() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        found = recorder(objects.index_of([objects.top_of(CRAWL), *run_of(0)]), cloud)
+        await asyncio.gather(found.catch_up(), found.ended(CRAWL.workload, "stopped", "by hand"))
+        past = kept(cloud, CRAWL)
+        assert past is not None
+        assert (past.state, len(past.runs)) == ("stopped", 1)
+
+    asyncio.run(run())
+
+
+def test_what_the_cluster_did_not_take_comes_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        found = recorder(objects.index_of([objects.top_of(CRAWL), *run_of(0)]), cloud)
+        cloud.error = KubeError("cannot be reached")
+        await found.catch_up()
+        cloud.error = None
+        await found.catch_up()
+        assert rows(cloud) == [FIRST]
+
+    asyncio.run(run())
+
+
+def test_what_it_refused_is_not_asked_for_all_the_time(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        found = recorder(objects.index_of([objects.top_of(CRAWL), *run_of(0)]), cloud)
+        cloud.error = ApiError(403, {"message": "forbidden"}, "GET")
+        await found.catch_up()
+        cloud.asked.clear()
+        await found.catch_up()
+        assert cloud.asked == []
+
+    with caplog.at_level(logging.WARNING, logger=LOG.name):
+        asyncio.run(run())
+    assert len(caplog.records) == 1
+
+
+def test_old_records_of_what_is_gone_are_forgotten() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        found = recorder(objects.index_of([objects.top_of(COPY, DONE)]), cloud)
+        old = datetime.now(UTC) - keepsake.KEPT - timedelta(days=1)
+        for launch in (BOOK, COPY, CRAWL):
+            past = keepsake.ended(None, launch.workload, "stopped", "", "", old)
+            if launch is CRAWL:
+                past = keepsake.ended(None, launch.workload, "stopped", "", "", datetime.now(UTC))
+            await cloud.apply(keepsake.config_map(past, SITE))
+        await found.prune(["physics"])
+        assert kept(cloud, BOOK) is None
+        assert kept(cloud, COPY) is not None, "its Job is there still"
+        assert kept(cloud, CRAWL) is not None
+
+    asyncio.run(run())
+
+
+def test_a_list_needs_no_logs() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        found = recorder(objects.index_of([]), cloud)
+        await found.ended(BOOK.workload, "failed", "no place")
+        (past,) = await found.of_tenant("physics")
+        assert (past.workload, past.state, past.reason) == (BOOK.workload, "failed", "no place")
+        assert (
+            cloud.asked[-1] == f"metadata /api/v1/namespaces/tenant-physics/configmaps {SITE.label_domain}/keeps=past"
+        )
+
+    asyncio.run(run())
