@@ -35,7 +35,9 @@ runs' logs come first, failed ones before those that ended well."""
 _LEAST = 1024
 """Less of a log than this says nothing."""
 KEPT = timedelta(days=30)
-"""After that an ended workload that nobody has started again is forgotten, as its Jobs are (manifests.KEPT_S)."""
+"""After that a workload that is not on the cluster is forgotten, as its Jobs are (manifests.KEPT_S)."""
+MOST = 50
+"""Ended workloads that are remembered in a tenant: its namespace may have 100 ConfigMaps (config.emit.quota)."""
 WORDS = 1000
 """Characters of a reason."""
 _ROWS, _LAST, _LOG = "runs.json", "log", "log."
@@ -132,9 +134,12 @@ def log_end(text: str, limit: int) -> str:
     return found.decode("utf-8", "ignore")
 
 
-def outdated(past: Past, now: datetime) -> bool:
-    """Whether an ended one has been kept long enough."""
-    return past.state is not None and now - past.changed > KEPT
+def surplus(every: Iterable[Past], now: datetime) -> list[Past]:
+    """Those of a tenant's that need not be kept: outdated ones, and the oldest ended ones beyond MOST. What is on the
+    cluster still is not to be forgotten whatever this says; that the caller sees."""
+    newest = sorted((one for one in every if one.state is not None), key=lambda one: one.changed, reverse=True)
+    too_many = {one.workload.id for one in newest[MOST:]}
+    return [one for one in every if one.workload.id in too_many or now - one.changed > KEPT]
 
 
 # -- to a ConfigMap and back ------------------------------------------------------------------------------------------

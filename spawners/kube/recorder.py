@@ -28,7 +28,7 @@ from spawners.workload import Workload
 Object = Mapping[str, Any]
 EVERY_S = 10.0
 """The index is looked through so often: no request, and nobody waits for it."""
-PRUNE_EVERY_S = 86400.0
+PRUNE_EVERY_S = 3600.0
 AT_ONCE = 4
 """Workloads that are caught up with at once, so that a hub that begins has its connections for launches."""
 _AGAIN_S = 300.0
@@ -203,12 +203,12 @@ class Recorder:
         return None
 
     async def prune(self, tenants: Iterable[str]) -> None:
-        """Forget what has ended long ago and is not there any more."""
+        """Forget what has ended long ago, or is one too many, and is not there any more."""
+        now = datetime.now(UTC)
         for tenant in tenants:
             try:
-                for past in await self.of_tenant(tenant):
-                    there = live.tops(self.index, key_of(past.workload), self.site())
-                    if keepsake.outdated(past, datetime.now(UTC)) and not there:
+                for past in keepsake.surplus(await self.of_tenant(tenant), now):
+                    if not live.tops(self.index, key_of(past.workload), self.site()):
                         await self.forget(past.workload)
             except KubeError as error:
                 self._log.info("%s: old records stay for now: %s", tenant, error)

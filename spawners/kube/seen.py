@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from config.models import Site, Tenant
+from config.names import keys
 from spawners.kinds.base import Kind
-from spawners.kube import doom, live, runs
+from spawners.kube import doom, live, names, runs
+from spawners.kube.adopt import NotAdoptable, workload_of
 from spawners.kube.index import Index, key_of
 from spawners.kube.look import at, objects, pod_over
 from spawners.kube.plan import KubePlace, KubePlan
@@ -33,15 +35,33 @@ class Stand:
     """The run under way."""
 
 
-def found(index: Index, tenant: str, site: Site) -> dict[str, tuple[Workload, Object]]:
-    """Every workload of a tenant by id, with the one top object that stands for it: a live one before those that have
-    ended, the newest of each."""
-    best: dict[str, tuple[Workload, Object]] = {}
-    for workload, top in live.workloads(index, tenant, site):
-        before = best.get(workload.id)
+def tops_by_namespace(index: Index, site: Site) -> dict[str, list[Object]]:
+    """The objects that stand for workloads, of all tenants: one walk over the whole index, which is tens of thousands
+    of objects where schedules keep their history. For lists; who wants one workload asks by its key."""
+    record = names.annotation_workload(keys(site))
+    found: dict[str, list[Object]] = {}
+    for one in index.every(*live.TOPS):
+        meta = one["metadata"]
+        if record in (meta.get("annotations") or ()) and not meta.get("ownerReferences"):
+            found.setdefault(meta["namespace"], []).append(one)
+    return found
+
+
+def best(tops: Iterable[Object], site: Site) -> dict[str, tuple[Workload, Object]]:
+    """Every workload that can be believed, by id, with the one of its top objects that stands for it: a live one before
+    those that have ended, the newest of each."""
+    found: dict[str, tuple[Workload, Object]] = {}
+    for top in tops:
+        if at(top, "metadata", "ownerReferences"):
+            continue
+        try:
+            workload = workload_of(top, site)
+        except NotAdoptable:
+            continue
+        before = found.get(workload.id)
         if before is None or _rank(top) > _rank(before[1]):
-            best[workload.id] = (workload, top)
-    return best
+            found[workload.id] = (workload, top)
+    return found
 
 
 def _rank(top: Object) -> tuple[bool, str]:

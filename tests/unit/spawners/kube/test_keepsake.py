@@ -108,11 +108,21 @@ def test_another_workload_of_the_name_inherits_nothing() -> None:
     assert keepsake.started(past(run(1), log="x"), other, NOW).runs == ()
 
 
-def test_what_has_ended_long_ago_is_forgotten_and_what_runs_is_not() -> None:
+def test_what_nothing_was_heard_of_for_long_need_not_be_kept() -> None:
     old = NOW - keepsake.KEPT - timedelta(minutes=1)
-    assert keepsake.outdated(keepsake.ended(None, CRAWL, "stopped", "", "", old), NOW)
-    assert not keepsake.outdated(keepsake.ended(None, CRAWL, "stopped", "", "", NOW), NOW)
-    assert not keepsake.outdated(keepsake.started(None, CRAWL, old), NOW)
+    lost = keepsake.started(None, CRAWL, old)
+    assert keepsake.surplus([lost], NOW) == [lost], "unless it is on the cluster, which the caller sees"
+    assert keepsake.surplus([keepsake.started(None, CRAWL, NOW)], NOW) == []
+
+
+def test_no_more_than_a_tenants_quota_bears_are_remembered() -> None:
+    def one(number: int) -> Past:
+        workload = CRAWL.model_copy(update={"name": f"n{number}"})
+        return keepsake.ended(None, workload, "stopped", "", "", NOW - timedelta(minutes=number))
+
+    every = [one(number) for number in range(keepsake.MOST + 2)]
+    running = keepsake.started(None, CRAWL, NOW - timedelta(days=9))
+    assert keepsake.surplus([*every, running], NOW) == every[-2:]
 
 
 # -- what members of the tenant may have written ----------------------------------------------------------------------

@@ -146,8 +146,21 @@ def test_it_goes_on_when_its_tenant_or_kind_is_no_longer_declared() -> None:
 def test_of_several_objects_the_live_one_stands_for_it_and_else_the_newest() -> None:
     old = objects.top_of(COPY, {"conditions": objects.condition("Complete")}, made="2026-11-21T08:00:00Z")
     new = objects.top_of(COPY, {"conditions": objects.condition("Failed")}, made="2026-11-21T09:00:00Z")
-    found = seen.found(objects.index_of([new, old]), "physics", launches.SITE)
+    found = seen.best([new, old], launches.SITE)
     assert found[COPY.workload.id][1]["metadata"]["uid"] == new["metadata"]["uid"]
     going = objects.top_of(COPY, made="2026-11-21T07:00:00Z")
-    found = seen.found(objects.index_of([new, old, going]), "physics", launches.SITE)
+    found = seen.best([new, going, old], launches.SITE)
     assert found[COPY.workload.id][1]["metadata"]["uid"] == going["metadata"]["uid"]
+
+
+def test_a_walk_finds_what_stands_for_workloads_and_what_is_forged_is_none_of_them() -> None:
+    top = objects.top_of(COPY)
+    job = objects.job_of(CRAWL, "29384123", "2026-11-21T10:15:02Z")
+    owned = {**objects.top_of(COPY), "metadata": {**top["metadata"], "uid": "o", "ownerReferences": [{"uid": "x"}]}}
+    elsewhere = {**top, "metadata": {**top["metadata"], "uid": "f", "namespace": "tenant-history"}}
+    found = seen.tops_by_namespace(objects.index_of([top, job, owned, elsewhere]), launches.SITE)
+    assert {space: [one["metadata"]["uid"] for one in every] for space, every in found.items()} == {
+        "tenant-physics": [top["metadata"]["uid"]],
+        "tenant-history": ["f"],
+    }
+    assert seen.best(found["tenant-history"], launches.SITE) == {}, "its record says physics"
