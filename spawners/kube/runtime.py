@@ -12,7 +12,9 @@ import base64
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from logging import Logger
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 
 from config.models import World
 from config.names import namespace
@@ -24,9 +26,9 @@ from spawners.kube.keepsake import Past
 from spawners.kube.launch import launch_of
 from spawners.kube.look import at, objects, pod_over
 from spawners.kube.manifests import run_now
-from spawners.kube.peek import PROGRESS, UPLOADS, Peeker, Shown, object_of, rows_of
+from spawners.kube.peek import AT_ONCE, PROGRESS, UPLOADS, Peeker, Shown, object_of, rows_of
 from spawners.kube.recorder import Recorder
-from spawners.kube.site import Cluster
+from spawners.kube.site import Cluster, KubeSite
 from spawners.refusal import Refusal
 from spawners.runtime import RunSeen, Seen
 from spawners.workload import Workload
@@ -60,11 +62,24 @@ class KubeRuntime:
     def __init__(
         self, site: Known, cluster: Cluster, peeker: Peeker, recorder: Recorder, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._site, self._cluster, self._peeker, self._recorder, self._loop = site, cluster, peeker, recorder, loop
+        self._site, self._cluster, self._peeker, self.recorder, self._loop = site, cluster, peeker, recorder, loop
         self._looks = Shown()
         # Apart, so that a slow Pod, which holds up a look into it, does not hold up the lists.
         self._shown = Shown(at_once=32)
         self._walk: tuple[float, dict[str, list[Object]]] = (float("-inf"), {})
+
+    @classmethod
+    async def begin(cls, site: KubeSite, kubeconfig: Path | None, log: Logger) -> Self:
+        """One for the running event loop, with connections of its own for looks and records; close() gives them back.
+        KubeError where no cluster is found."""
+        cluster = await site.cluster(log)
+        peeker = await Peeker.connect(kubeconfig, connections=2 * AT_ONCE)
+        recorder = Recorder(peeker, cluster.watch.index, lambda: site.world().site, log)
+        return cls(site, cluster, peeker, recorder, asyncio.get_running_loop())
+
+    async def close(self) -> None:
+        """Close what begin() has opened; the site's cluster stays."""
+        await self._peeker.close()
 
     # -- the Protocol --------------------------------------------------------------------------------------------
 
@@ -184,7 +199,7 @@ class KubeRuntime:
         if tenant not in self._site.world().tenants:
             return {}
         try:
-            found: list[Past] = await self._shown.get(("past", tenant), lambda: self._recorder.of_tenant(tenant))
+            found: list[Past] = await self._shown.get(("past", tenant), lambda: self.recorder.of_tenant(tenant))
         except KubeError:
             return {}
         return {past.workload.id: past for past in found}
@@ -192,7 +207,7 @@ class KubeRuntime:
     async def _past(self, workload: Workload) -> Past | None:
         key = ("kept", workload.id)
         try:
-            found: Past | None = await self._shown.get(key, lambda: self._recorder.past(workload))
+            found: Past | None = await self._shown.get(key, lambda: self.recorder.past(workload))
         except KubeError:
             return None
         return found
@@ -207,7 +222,7 @@ class KubeRuntime:
 
     async def _file(self, tenant: str, owner: str, name: str, command: Sequence[str]) -> bytes:
         await self._workload(tenant, owner, name)
-        pod = self._recorder.newest(key_for(tenant, owner, name))
+        pod = self.recorder.newest(key_for(tenant, owner, name))
         container = _container(pod)
         if pod is None or container is None or pod_over(pod) or at(pod, "status", "phase") != "Running":
             return b""
@@ -244,7 +259,7 @@ class KubeRuntime:
     async def _log(self, tenant: str, owner: str, name: str, run: str | None, tail: int) -> str:
         workload = (await self._workload(tenant, owner, name)).workload
         key = key_of(workload)
-        pod = self._recorder.newest(key) if run is None else self._pod_of_run(key, run)
+        pod = self.recorder.newest(key) if run is None else self._pod_of_run(key, run)
         if pod is not None and (told := await self._log_of(pod, tail)):
             return told
         past = await self._past(workload)
@@ -258,7 +273,7 @@ class KubeRuntime:
     async def _log_of(self, pod: Object, tail: int) -> str:
         key = ("log", pod["metadata"]["uid"], str(tail))
         try:
-            return str(await self._looks.get(key, lambda: self._recorder.log_of(pod, tail)))
+            return str(await self._looks.get(key, lambda: self.recorder.log_of(pod, tail)))
         except KubeError:
             return ""
 
@@ -311,7 +326,7 @@ class KubeRuntime:
         for kind in ("Secret", *(_RIGHTS if self._has_rights(workload) else ())):
             await client.delete(kind, space, label)
         # Last: until then it is on the list, and can be asked for again should the hub end in between.
-        await self._recorder.forget(workload)
+        await self.recorder.forget(workload)
         self._changed(workload)
 
     def _changed(self, workload: Workload) -> None:
@@ -335,7 +350,7 @@ class KubeRuntime:
 
     async def _end_orphan(self, tenant: str, owner: str, name: str) -> None:
         workload = (await self._workload(tenant, owner, name)).workload
-        await self._recorder.ended(workload, "stopped", "it was removed: the hub no longer knew it")
+        await self.recorder.ended(workload, "stopped", "it was removed: the hub no longer knew it")
         await acts.stop(self._cluster, key_of(workload), self._site.world().site)
         self._changed(workload)
 
