@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from config.models import World
 from config.names import namespace
-from spawners.kinds.base import Kind
+from spawners.kinds.base import Kind, Panel
 from spawners.kube import acts, live, names, runs, seen
 from spawners.kube.client import ApiError, KubeError
 from spawners.kube.index import Index, Key, Object, key_for, key_of
@@ -97,7 +97,7 @@ class KubeRuntime:
 
     def uploads(self, tenant: str, owner: str, name: str, limit: int = 50) -> Sequence[dict[str, Any]]:
         """Last uploads of the Pod that runs now, newest first; those of earlier Pods went with them."""
-        return rows_of(self._wait(self._file(tenant, owner, name, UPLOADS)), limit)
+        return rows_of(self._wait(self._file(tenant, owner, name, "uploads", UPLOADS)), limit)
 
     def runs(self, tenant: str, owner: str, name: str, limit: int = 50) -> Sequence[RunSeen]:
         """Last runs, newest first, with the times at which none began."""
@@ -105,7 +105,7 @@ class KubeRuntime:
 
     def progress(self, tenant: str, owner: str, name: str) -> dict[str, Any]:
         """The current run's progress.json, {} when nothing runs."""
-        return object_of(self._wait(self._file(tenant, owner, name, PROGRESS)))
+        return object_of(self._wait(self._file(tenant, owner, name, "progress", PROGRESS)))
 
     def log(self, tenant: str, owner: str, name: str, run: str | None = None, tail: int = 65536) -> str:
         """The end of its log, or of one run's: of the Pod while that is there, afterwards what was kept of it."""
@@ -140,6 +140,9 @@ class KubeRuntime:
     # -- in the loop ---------------------------------------------------------------------------------------------
 
     def _wait(self, doing: Coroutine[Any, Any, _T]) -> _T:
+        if _running_loop() is self._loop:
+            doing.close()
+            raise RuntimeError("called in the loop that would have to answer: call it in a thread")
         future = asyncio.run_coroutine_threadsafe(doing, self._loop)
         try:
             return future.result(_ANSWER_S)
@@ -220,8 +223,11 @@ class KubeRuntime:
             raise KeyError(f"{name} has no password")
         return base64.b64decode(text).decode().strip()
 
-    async def _file(self, tenant: str, owner: str, name: str, command: Sequence[str]) -> bytes:
-        await self._workload(tenant, owner, name)
+    async def _file(self, tenant: str, owner: str, name: str, panel: Panel, command: Sequence[str]) -> bytes:
+        workload = (await self._workload(tenant, owner, name)).workload
+        kind = self._site.kinds.get(workload.kind)
+        if kind is None or kind.interactive or panel not in kind.panels:
+            return b""  # nothing is ever run in a person's own Pod
         pod = self.recorder.newest(key_for(tenant, owner, name))
         container = _container(pod)
         if pod is None or container is None or pod_over(pod) or at(pod, "status", "phase") != "Running":
@@ -374,3 +380,10 @@ def _past_seen(past: Past) -> Seen:
 
 def _container(pod: Object | None) -> str | None:
     return next((str(one["name"]) for _, one in objects(pod, "spec", "containers") if one.get("name")), None)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

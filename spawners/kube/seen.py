@@ -84,7 +84,7 @@ def seen_of(
         message=stands.message,
         changed=changed(top, pods),
         address=address,
-        endpoints=kind.endpoints(workload, tenant, address) if kind and tenant else (),
+        endpoints=_endpoints(kind, workload, tenant, address),
         has_password=bool(plan and any(one.secret is None for one in plan.secrets)),
         restarts=restarts(pods),
         next_run=next_run(top, now) if live.is_live(top) else None,
@@ -98,8 +98,20 @@ def plan_of(kind: Kind | None, workload: Workload, tenant: Tenant | None, site: 
         return None
     try:
         return kind.kube(workload, tenant, site, KubePlace(image=workload.image or "unknown"))
-    except (Refusal, KeyError, ValueError):  # options of an older version
+    except (Refusal, KeyError, ValueError, TypeError):  # options of an older version
         return None
+
+
+def _endpoints(
+    kind: Kind | None, workload: Workload, tenant: Tenant | None, address: str | None
+) -> tuple[tuple[str, str], ...]:
+    if kind is None or tenant is None:
+        return ()
+    try:
+        return kind.endpoints(workload, tenant, address)
+    except (KeyError, ValueError, TypeError):
+        # Options of an older version, or a record that somebody has written by hand: the list of the others goes on.
+        return ()
 
 
 def stand(top: Object, pods: list[Object], jobs: list[Object], now: datetime) -> Stand:

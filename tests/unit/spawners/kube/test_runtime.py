@@ -189,6 +189,25 @@ def test_nothing_is_run_in_a_pod_that_has_ended(portal: Portal) -> None:
     assert requests(portal, "exec") == []
 
 
+def test_nothing_is_ever_run_in_a_persons_own_pod(portal: Portal) -> None:
+    top = objects.top_of(BOOK)
+    top |= {"status": objects.running(), "spec": objects.pod_of(BOOK, "x", {})["spec"]}
+    portal.have(top)
+    mine = ("physics", "physics-member", "one")
+    assert portal.runtime.workload(*mine).state == "running"
+    assert portal.runtime.progress(*mine) == {}
+    assert portal.runtime.uploads(*mine) == []
+    assert requests(portal, "exec") == []
+
+
+def test_to_ask_in_the_loop_itself_is_an_error_and_no_standstill(portal: Portal) -> None:
+    async def ask() -> None:
+        portal.runtime.workloads("physics")
+
+    with pytest.raises(RuntimeError, match="in a thread"):
+        portal.do(ask())
+
+
 def test_runs_of_the_cluster_and_kept_ones_are_one_list(portal: Portal) -> None:
     portal.have(objects.top_of(CRAWL), *run(0), *run(1))
     portal.do(portal.recorder.catch_up())

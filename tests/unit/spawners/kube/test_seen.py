@@ -164,3 +164,12 @@ def test_a_walk_finds_what_stands_for_workloads_and_what_is_forged_is_none_of_th
         "tenant-history": ["f"],
     }
     assert seen.best(found["tenant-history"], launches.SITE) == {}, "its record says physics"
+
+
+def test_a_record_whose_options_nobody_understands_spoils_no_list() -> None:
+    odd = UPLOAD.workload.model_copy(update={"options": {"protocol": ["x"]}})
+    index = objects.index_of([objects.top_of(UPLOAD, SERVES)])
+    found = seen.seen_of(
+        index, odd, next(index.every("Deployment")), PHYSICS, launches.KINDS["collector"], NOW, launches.SITE
+    )
+    assert (found.endpoints, found.has_password) == ((), False)
