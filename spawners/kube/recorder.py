@@ -31,6 +31,9 @@ EVERY_S = 10.0
 PRUNE_EVERY_S = 3600.0
 AT_ONCE = 4
 """Workloads that are caught up with at once, so that a hub that begins has its connections for launches."""
+SETTLES_S = 300.0
+"""So long a Job that is over waits for its Pod to be so too: they come by two watches, and only the Pod has the words.
+On a lost node it never comes."""
 _AGAIN_S = 300.0
 """What the server refused is tried again after this long."""
 
@@ -63,6 +66,8 @@ class Recorder:
         self._known: set[str] = set()
         """Uids of ended objects that are dealt with."""
         self._later: dict[str, float] = {}
+        self._since: dict[str, float] = {}
+        """Since when a Job has been over with a Pod that is not."""
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -126,8 +131,11 @@ class Recorder:
             uid = one["metadata"]["uid"]
             there.add(uid)
             if uid not in self._known and self._later.get(uid, 0.0) <= now and _is_over(one):
-                ended[self._key(one)].append(one)
+                key = self._key(one)
+                if self._settled(one, key) or now - self._since.setdefault(uid, now) > SETTLES_S:
+                    ended[key].append(one)
         self._known &= there
+        self._since = {uid: since for uid, since in self._since.items() if uid in there - self._known}
         self._later = {uid: until for uid, until in self._later.items() if uid in there}
         free = asyncio.Semaphore(AT_ONCE)
 
@@ -136,6 +144,12 @@ class Recorder:
                 await self._keep(key, every)
 
         await asyncio.gather(*(one_workload(key, every) for key, every in ended.items()))
+
+    def _settled(self, found: Object, key: Key) -> bool:
+        """Whether the index has the end of its Pod, or no Pod."""
+        if found["kind"] != "Job":
+            return True
+        return all(pod_over(pod) for pod in runs.pods_of(found, self.index.of(key, "Pod")))
 
     async def _keep(self, key: Key, every: list[Object]) -> None:
         try:

@@ -100,6 +100,55 @@ def test_jobs_that_nobody_can_be_found_for_are_left_alone() -> None:
     asyncio.run(run())
 
 
+def test_a_job_that_is_seen_to_end_before_its_pod_waits_for_the_words() -> None:
+    async def run() -> None:
+        cloud = Cloud()
+        job, pod = run_of(0)
+        early = {**pod, "status": objects.running()}
+        index = objects.index_of([objects.top_of(CRAWL), job, early])
+        found = recorder(index, cloud)
+        await found.catch_up()
+        assert rows(cloud) == []
+        index.put(pod)
+        await found.catch_up()
+        assert rows(cloud) == [FIRST]
+
+    asyncio.run(run())
+
+
+def test_a_job_whose_pod_is_on_a_lost_node_is_kept_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spawners.kube.recorder.SETTLES_S", -1.0)
+
+    async def run() -> None:
+        cloud = Cloud()
+        job, pod = run_of(0)
+        await recorder(
+            objects.index_of([objects.top_of(CRAWL), job, {**pod, "status": objects.running()}]), cloud
+        ).catch_up()
+        assert rows(cloud) == [(FIRST[0], "")]
+
+    asyncio.run(run())
+
+
+def test_it_follows_for_ever_and_begins_when_everything_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spawners.kube.recorder.EVERY_S", 0.001)
+
+    async def run() -> None:
+        cloud, synced = Cloud(), asyncio.Event()
+        index = objects.index_of([objects.top_of(CRAWL), *run_of(0)])
+        task = asyncio.create_task(recorder(index, cloud).run(synced.wait, lambda: ["physics"]))
+        await asyncio.sleep(0)
+        assert cloud.asked == []
+        synced.set()
+        await cloud.until(lambda: rows(cloud) == [FIRST] and any(one.startswith("metadata") for one in cloud.asked))
+        for one in run_of(1):
+            index.put(one)
+        await cloud.until(lambda: rows(cloud) == [SECOND, FIRST])
+        task.cancel()
+
+    asyncio.run(run())
+
+
 def test_an_interactive_pod_that_ended_by_itself_leaves_its_words() -> None:
     async def run() -> None:
         cloud = Cloud()
