@@ -32,4 +32,6 @@ def section(remote: Remote, credentials: Mapping[str, str]) -> dict[str, str]:
             raise ValueError(f"{name!r} is no option of rclone's: write e.g. access_key_id and secret_access_key")
         if len(value) > _LONGEST or any(ord(one) < 32 or ord(one) == 127 for one in value):
             raise ValueError(f"{name} must be text of one line")
-    return {**dict(remote.options), **dict(credentials), "type": remote.type}
+    options = {**remote.options, **credentials}
+    options.pop("type", None)  # the backend is declared, and checked, in a field of its own
+    return {"type": remote.type, **options}
