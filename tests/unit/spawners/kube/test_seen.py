@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from config.models import Tenant
 from spawners.kube import seen
@@ -13,6 +15,7 @@ from spawners.kube.launch import Launch
 from spawners.runtime import Seen
 from tests.unit.spawners.kube import launches, objects
 
+RECORDED: dict[str, Any] = yaml.safe_load((Path(__file__).parents[3] / "data/kubelet/doomed.yaml").read_text())
 NOW = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)
 PHYSICS = launches.tenant()
 CRAWL = launches.launch(launches.TENANT, "crawl", launches.CRAWL, name="news")
@@ -173,3 +176,13 @@ def test_a_record_whose_options_nobody_understands_spoils_no_list() -> None:
         index, odd, next(index.every("Deployment")), PHYSICS, launches.KINDS["collector"], NOW, launches.SITE
     )
     assert (found.endpoints, found.has_password) == ((), False)
+
+
+@pytest.mark.parametrize("name", [name for name, case in RECORDED.items() if "events" not in case])
+def test_what_a_real_cluster_said_is_on_the_page_in_plain_words(name: str) -> None:
+    """Recorded of a real kubelet. What has ended is failed; what the kubelet goes on trying counts as live."""
+    case = RECORDED[name]
+    found = seen.stand(case["object"], [], [], datetime(2026, 11, 21, 15, 30, tzinfo=UTC))
+    assert f"doomed: {found.message}" == case["says"]
+    over = case["object"]["status"].get("phase") == "Failed"
+    assert found.state == ("failed" if over else "backoff")
