@@ -78,7 +78,7 @@ def test_a_wall_around_the_wrong_addresses_is_refused(operator: Operator, unique
     """The API server's own Service tells that its range is another one."""
     operator.declare(tenant(unique))
     site = operator.folder / "site.yaml"
-    site.write_text(site.read_text().replace("10.176.0.0/12", "10.96.0.0/16"))
+    site.write_text(site.read_text().replace("10.176.0.0/12", "10.240.0.0/16"))
     (problem,) = operator.plan()["problems"]
     assert "cluster.services" in problem
     assert "Service kubernetes has 10." in problem
