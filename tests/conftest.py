@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -16,6 +17,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register each tier's marker."""
     for tier, what in TIERS.items():
         config.addinivalue_line("markers", f"{tier}: {what}")
+
+
+@pytest.fixture(autouse=True)
+def same_umask() -> Iterator[None]:
+    """The hub's state folder sets the process's umask; the next test starts with what this one found."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.hookimpl(tryfirst=True)

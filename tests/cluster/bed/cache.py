@@ -53,6 +53,16 @@ def folder_of(artefact: Artefact) -> Path:
     return root() / artefact.name / artefact.key
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """What is made meanwhile, others may read, whatever the caller's umask: pods run as other users."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def obtain(artefacts: Iterable[Artefact], say: Say) -> None:
     """Make those artefacts that are not there yet, with a line before and after each.
 
@@ -60,7 +70,7 @@ def obtain(artefacts: Iterable[Artefact], say: Say) -> None:
     """
     wanted = list(artefacts)
     if not all(folder_of(artefact).exists() for artefact in wanted):
-        with _one_builder(root(), say) as lock:
+        with readable(), _one_builder(root(), say) as lock:
             # asked again under the lock: another builder may have made it while we waited
             missing = [artefact for artefact in wanted if not folder_of(artefact).exists()]
             for number, artefact in enumerate(missing, 1):

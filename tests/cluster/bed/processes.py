@@ -111,6 +111,8 @@ def start(
             stderr=descriptor,
             env=environment(bed.name, env),
             start_new_session=True,
+            # whatever the caller's: pods run as other users, and enter folders that these processes make
+            umask=0o022,
         )
     except FileNotFoundError as error:
         raise BedError(f"cannot start {name}: {error.filename} is not there") from error

@@ -10,6 +10,7 @@ from functools import partial
 
 from tests.cluster.bed import (
     binaries,
+    cache,
     certs,
     cgroups,
     control,
@@ -83,7 +84,8 @@ def up(
             say(f"{name}: taking down what is there")
             teardown.clear(name)
         try:
-            return _raise(name, nodes, crds, programs, say, processes.identity(os.getpid()) if own else "")
+            with cache.readable():  # what is secret says so itself
+                return _raise(name, nodes, crds, programs, say, processes.identity(os.getpid()) if own else "")
         except BaseException:
             if not keep:
                 teardown.clear(name)
