@@ -18,9 +18,9 @@ from config.names import Keys, namespace
 from config.order import key
 from config.plan.decide import Options
 from tests.cluster.bed import Bed
+from tests.cluster.fake_metallb_webhook import no_overlaps
 from tests.cluster.kube import Kube
 from tests.cluster.operator import state
-from tests.cluster.webhook import no_overlaps
 from tests.unit.config.plan.objects import tenant_objects
 
 OPTIONS = Options()

@@ -1,4 +1,4 @@
-"""A validating webhook that refuses what MetalLB's own refuses: pools that overlap, at any moment.
+"""Fake of MetalLB's validating webhook (switched off on the test bed): refuses pools that overlap, at any moment.
 
 Source: MetalLB, internal/k8s/webhooks/webhookv1beta1 and internal/config (CIDR "…" in pool "…" overlaps with …).
 """
