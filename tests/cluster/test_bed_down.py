@@ -126,10 +126,20 @@ def test_a_node_whose_kubelet_crashed_comes_back(name: str) -> None:
     down(name, quiet)
 
 
+def lose(folder: Path) -> None:
+    """Remove a folder in which others still write: a file may come while its folder goes."""
+
+    def gone() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    eventually("the state is lost", gone)
+
+
 @pytest.mark.usefixtures("clean")
 def test_down_finds_a_bed_whose_state_is_lost(name: str) -> None:
     bed = up(name, crds="none", say=quiet)
-    shutil.rmtree(bed.state)
+    lose(bed.state)
     slots.give_back(name)
     down(name, quiet)
 
