@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.emit.common import Manifest, metadata
+from config.emit.places import worker_labels
 from config.models import Site, Tenant, World
 from config.names import keys
 
@@ -58,7 +59,8 @@ def owner(site: Site) -> str:
 
 
 def _spec(site: Site, tenant: Tenant) -> dict[str, Any]:
-    selector = _node_selector(site, tenant)
+    # The same as in the annotation of its Namespace (Kyoto paper, 3.3.2).
+    selector = worker_labels(tenant, keys(site))
     return {
         # An empty list and not none: the CRD's default would bind ClusterRole admin in the tenant's namespace.
         "owners": [{"kind": "ServiceAccount", "name": owner(site), "clusterRoles": []}],
@@ -67,9 +69,3 @@ def _spec(site: Site, tenant: Tenant) -> dict[str, Any]:
         "namespaceOptions": {"quota": 1},
         **({"nodeSelector": selector} if selector else {}),
     }
-
-
-def _node_selector(site: Site, tenant: Tenant) -> dict[str, str]:
-    """The labels of the tenant's workers: the same as in the annotation of its Namespace (Kyoto paper, 3.3.2)."""
-    named = {keys(site).node(tenant): "true"} if tenant.workers.nodes else {}
-    return dict(sorted({**tenant.workers.selector, **named}.items()))

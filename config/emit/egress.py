@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.emit.common import Manifest, metadata
+from config.emit.places import gateway_labels
 from config.models import Network, Site, Tenant, World
 from config.models.addresses import AddressRange
 from config.names import keys, network_object
@@ -114,9 +115,4 @@ def _first(ranges: list[AddressRange], count: int) -> list[AddressRange]:
 
 
 def _nodes(site: Site, tenant: Tenant, network: Network) -> dict[str, str]:
-    """Labels of the nodes that traffic leaves from: eg_<tenant> (Kyoto paper, table 2), and where other networks of
-    the tenant have further gateway nodes, the network's own label besides."""
-    every = {node for other in tenant.networks if other.egress for node in other.gateway_nodes}
-    names = keys(site)
-    own = {names.eg(tenant, network.name): "true"} if set(network.gateway_nodes) != every else {}
-    return {names.eg(tenant): "true", **own}
+    return gateway_labels(tenant, network, [other for other in tenant.networks if other.egress], keys(site).eg)

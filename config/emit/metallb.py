@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.emit.common import Manifest, metadata
+from config.emit.places import gateway_labels
 from config.models import Network, Site, Tenant, World
 from config.models.addresses import AddressRange
 from config.names import keys, namespace, network_object
@@ -82,9 +83,4 @@ def _advertisement(site: Site, tenant: Tenant, network: Network) -> dict[str, An
 
 
 def _nodes(site: Site, tenant: Tenant, network: Network) -> dict[str, str]:
-    """Labels of the nodes that announce the network: lb_<tenant> (Kyoto paper, table 2), and where other networks of
-    the tenant have further gateway nodes, the network's own label besides."""
-    every = {node for other in _with_addresses(tenant) for node in other.gateway_nodes}
-    names = keys(site)
-    own = {names.lb(tenant, network.name): "true"} if set(network.gateway_nodes) != every else {}
-    return {names.lb(tenant): "true", **own}
+    return gateway_labels(tenant, network, _with_addresses(tenant), keys(site).lb)

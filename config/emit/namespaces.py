@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from ipaddress import collapse_addresses, summarize_address_range
 
 from config.emit.common import NODE_SELECTOR, Manifest, metadata
+from config.emit.places import worker_labels, worker_tolerations
 from config.models import Site, Tenant, World
 from config.names import CAPSULE_TENANT, Keys, keys, namespace
 
@@ -59,20 +60,13 @@ def node_selector(tenant: Tenant, names: Keys) -> str:
 
     Sorted as Capsule sorts them, by the whole text: lab-floor=3 before lab=physics. Otherwise the two never agree.
     """
-    wanted = {**tenant.workers.selector, **({names.node(tenant): "true"} if tenant.workers.nodes else {})}
-    return ",".join(sorted(f"{name}={value}" for name, value in wanted.items()))
+    return ",".join(sorted(f"{name}={value}" for name, value in worker_labels(tenant, names).items()))
 
 
 def tolerations(tenant: Tenant, names: Keys) -> str:
-    """The toleration of the taint on the tenant's own workers as JSON; "" where they are shared or not declared.
-
-    With a selector only, the operator taints the nodes (config.check.cluster says so), and Pods have to land there.
-    """
-    workers = tenant.workers
-    if not workers.dedicated or not (workers.nodes or workers.selector):
-        return ""
-    taint = {"key": names.tenant, "operator": "Equal", "value": tenant.name, "effect": "NoSchedule"}
-    return json.dumps([taint], separators=(",", ":"))
+    """The toleration of the taint on the tenant's own workers as JSON; "" where there is none."""
+    found = worker_tolerations(tenant, names)
+    return json.dumps(found, separators=(",", ":")) if found else ""
 
 
 def loadbalancer_cidrs(tenant: Tenant) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from config.emit.common import Manifest, metadata
+from config.emit.places import gateway_labels
 from config.models import Network, Tenant, World
 from config.names import Keys, keys
 
@@ -45,11 +46,7 @@ def _labels(tenant: Tenant, names: Keys) -> Iterator[Mark]:
 
 
 def _gateways(tenant: Tenant, networks: list[Network], label: Callable[..., str]) -> Iterator[Mark]:
-    """The tenant's label on all gateway nodes; where a network has fewer of them, its own label on just these."""
-    union = {node for network in networks for node in network.gateway_nodes}
-    for node in union:
-        yield node, label(tenant)
     for network in networks:
-        if set(network.gateway_nodes) != union:
+        for name in gateway_labels(tenant, network, networks, label):
             for node in network.gateway_nodes:
-                yield node, label(tenant, network.name)
+                yield node, name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from config.emit import namespaces
+from config.emit import places
 from config.emit.common import Manifest
 from config.emit.quota import memory_quantity
 from config.models.quantity import format_cpu
@@ -72,15 +72,12 @@ def identity(launch: Launch) -> dict[str, Any]:
 def node_selector(launch: Launch) -> dict[str, str]:
     """The tenant's workers, as PodNodeSelector would add them. Written here too, so that a cluster which lacks that
     admission plugin refuses nothing and places nothing elsewhere."""
-    pairs = namespaces.node_selector(launch.tenant, keys(launch.site))
-    return dict(pair.split("=", 1) for pair in pairs.split(",")) if pairs else {}
+    return places.worker_labels(launch.tenant, keys(launch.site))
 
 
 def tolerations(launch: Launch) -> list[dict[str, str]]:
     """The taint on the tenant's own workers, as PodTolerationRestriction would add it."""
-    text = namespaces.tolerations(launch.tenant, keys(launch.site))
-    found: list[dict[str, str]] = json.loads(text) if text else []
-    return found
+    return places.worker_tolerations(launch.tenant, keys(launch.site))
 
 
 def _placement(launch: Launch) -> dict[str, Any]:
