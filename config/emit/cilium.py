@@ -21,10 +21,9 @@ server adds an allow, which nothing here denies. Denied for good: other tenants'
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
-from config.emit.common import CLOUD_METADATA, Manifest, metadata
+from config.emit.common import CLOUD_METADATA, Manifest, collapsed, metadata
 from config.models import Network, Site, Tenant, World
 from config.names import keys, namespace
 
@@ -136,10 +135,8 @@ def _outside(world: World) -> list[dict[str, Any]]:
     cluster = world.site.cluster
     subnets = (subnet for tenant in world.tenants.values() for network in tenant.networks for subnet in network.subnets)
     named = (*cluster.pods, *cluster.services, *cluster.nodes, *cluster.laboratories)
-    closed = [*CLOUD_METADATA, *named, *subnets]
-    four = collapse_addresses(one for one in closed if isinstance(one, IPv4Network))
-    six = collapse_addresses(one for one in closed if isinstance(one, IPv6Network))
+    closed = collapsed((*CLOUD_METADATA, *named, *subnets))
     return [
-        {"cidr": "0.0.0.0/0", "except": [str(one) for one in four]},
-        {"cidr": "::/0", "except": [str(one) for one in six]},
+        {"cidr": everywhere, "except": [str(one) for one in closed if one.version == version]}
+        for version, everywhere in ((4, "0.0.0.0/0"), (6, "::/0"))
     ]

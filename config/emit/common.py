@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any
 
 from config.models import Site, Tenant, World
@@ -11,6 +11,7 @@ from config.names import keys
 
 Manifest = dict[str, Any]
 """One Kubernetes object as JSON; nobody changes one after it was yielded."""
+IPNetwork = IPv4Network | IPv6Network
 Emitter = Callable[[World], Iterable[Manifest]]
 
 NODE_SELECTOR = "scheduler.alpha.kubernetes.io/node-selector"
@@ -45,3 +46,11 @@ def metadata(
         **({"labels": every} if every else {}),
         **({"annotations": dict(annotations)} if annotations else {}),
     }
+
+
+def collapsed(networks: Iterable[IPNetwork]) -> list[IPNetwork]:
+    """The same addresses as the fewest networks, IPv4 first, each version in order."""
+    every = list(networks)
+    four = collapse_addresses(one for one in every if isinstance(one, IPv4Network))
+    six = collapse_addresses(one for one in every if isinstance(one, IPv6Network))
+    return [*four, *six]

@@ -17,10 +17,10 @@ as its list: config.check.cluster refuses a site that does not declare its Pods,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from ipaddress import ip_network
 from typing import Any
 
-from config.emit.common import CLOUD_METADATA, Manifest, metadata
+from config.emit.common import CLOUD_METADATA, IPNetwork, Manifest, collapsed, metadata
 from config.models import Tenant, World
 from config.names import keys, namespace
 
@@ -36,7 +36,6 @@ LINK_LOCAL = ip_network("fe80::/10")
 
 _EVERYWHERE = tuple(map(ip_network, ("0.0.0.0/0", "::/0")))
 
-IPNetwork = IPv4Network | IPv6Network
 Peer = dict[str, Any]
 
 
@@ -103,11 +102,3 @@ def _blocks(allowed: Iterable[IPNetwork], walls: list[IPNetwork]) -> list[Peer]:
 def _inside(small: IPNetwork, large: IPNetwork) -> bool:
     """Whether the whole of *small* lies in *large*; both of one version."""
     return small.prefixlen >= large.prefixlen and small.network_address in large
-
-
-def collapsed(networks: Iterable[IPNetwork]) -> list[IPNetwork]:
-    """The same addresses as the fewest networks, IPv4 first, each version in order."""
-    every = list(networks)
-    four = collapse_addresses(one for one in every if isinstance(one, IPv4Network))
-    six = collapse_addresses(one for one in every if isinstance(one, IPv6Network))
-    return [*four, *six]
