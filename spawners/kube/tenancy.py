@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from config.images import comes_from
 from config.names import keys
 from spawners.kube import names
 from spawners.kube import pod as builder
-from spawners.kube.images import comes_from
 from spawners.kube.launch import Launch
 from spawners.kube.look import at, containers, is_set, mapping, objects
 from spawners.refusal import Violation

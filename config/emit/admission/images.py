@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from config.emit.admission.cel import texts
 from config.emit.admission.policy import Rule
+from config.images import registry_prefix
 from config.models import Site
 
 _DOMAIN = "^(localhost|[^/]*[.:A-Z][^/]*)/"
@@ -38,17 +39,3 @@ def images(site: Site) -> Iterator[Rule]:
     told = " or ".join(prefix.rstrip("/") for prefix in registries)
     problem = f"'image ' + image + ' does not come from ' + {texts([told])}[0] + ': use one that does'"
     yield Rule("images", f"{_IMAGES}.filter(image, image != '' && !{allowed}).map(image, {problem})")
-
-
-def registry_prefix(registry: str) -> str:
-    """What the full name of an image from *registry* begins with; Docker Hub's host is spelt out.
-
-    >>> registry_prefix("registry.example.org/research"), registry_prefix("jupyter"), registry_prefix("docker.io")
-    ('registry.example.org/research/', 'docker.io/jupyter/', 'docker.io/')
-    """
-    host, _, path = registry.strip("/").partition("/")
-    if host == "index.docker.io":
-        host = "docker.io"
-    elif host != "localhost" and host == host.lower() and not {".", ":"} & set(host):
-        host, path = "docker.io", f"{host}/{path}".strip("/")
-    return f"{host}/{path}/" if path else f"{host}/"

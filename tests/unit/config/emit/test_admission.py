@@ -10,8 +10,8 @@ import yaml
 
 from config.emit import admission
 from config.emit.admission.cel import text, texts, words
-from config.emit.admission.images import registry_prefix
 from config.emit.admission.policy import Policy, Resources, Rule, Variable, manifests
+from config.images import registry_prefix
 from config.load import load
 from config.models import Site, Tenant, World
 from config.names import keys

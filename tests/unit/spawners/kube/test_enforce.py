@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from config.images import comes_from
 from config.models import Site
 from spawners.kube import names
 from spawners.kube.enforce import admit, enforce, violations
-from spawners.kube.images import comes_from
 from spawners.kube.launch import Launch
 from spawners.kube.manifests import manifests, pod_of
 from spawners.kube.secrets import own_secret, tokens_of

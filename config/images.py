@@ -27,8 +27,18 @@ def comes_from(image: str, registries: Iterable[str]) -> bool:
     Neither registry.example.org/research-evil nor registry.example.org.evil is registry.example.org/research.
     """
     name = full_name(image)
-    return any(name.startswith(_prefix(registry)) for registry in registries)
+    return any(name.startswith(registry_prefix(registry)) for registry in registries)
 
 
-def _prefix(registry: str) -> str:
-    return full_name(f"{registry.strip('/')}/x/x").removesuffix("x/x")
+def registry_prefix(registry: str) -> str:
+    """What the full name of an image from *registry* begins with; Docker Hub's host is spelt out.
+
+    >>> registry_prefix("registry.example.org/research"), registry_prefix("jupyter"), registry_prefix("docker.io")
+    ('registry.example.org/research/', 'docker.io/jupyter/', 'docker.io/')
+    """
+    host, _, path = registry.strip("/").partition("/")
+    if host == "index.docker.io":
+        host = "docker.io"
+    elif host != "localhost" and host == host.lower() and not {".", ":"} & set(host):
+        host, path = "docker.io", f"{host}/{path}".strip("/")
+    return f"{host}/{path}/" if path else f"{host}/"
