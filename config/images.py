@@ -36,9 +36,5 @@ def registry_prefix(registry: str) -> str:
     >>> registry_prefix("registry.example.org/research"), registry_prefix("jupyter"), registry_prefix("docker.io")
     ('registry.example.org/research/', 'docker.io/jupyter/', 'docker.io/')
     """
-    host, _, path = registry.strip("/").partition("/")
-    if host == "index.docker.io":
-        host = "docker.io"
-    elif host != "localhost" and host == host.lower() and not {".", ":"} & set(host):
-        host, path = "docker.io", f"{host}/{path}".strip("/")
-    return f"{host}/{path}/" if path else f"{host}/"
+    name = registry.strip("/")
+    return full_name(f"{name}/x/x" if name else "x/x").removesuffix("x/x")
