@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
-import io
 import json
 import os
 import secrets
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from config.models import Remote, Tenant
 from spawners.local.state import StateFolder
+from spawners.rclone import rclone_conf
 from spawners.refusal import Refusal
 
 _EASY = "".join(c for c in string.ascii_lowercase + string.digits if c not in "l1o0")
@@ -56,12 +55,7 @@ def rclone_config(state: StateFolder, tenant: Tenant, endpoint: str) -> str:
 
     Refusal (reason place) names the secret of a remote that is not on this machine, or that others could read.
     """
-    parser = configparser.ConfigParser(interpolation=None)
-    for remote in tenant.remotes:
-        parser[remote.name] = _section(state, tenant, remote, endpoint)
-    text = io.StringIO()
-    parser.write(text)
-    return text.getvalue()
+    return rclone_conf({remote.name: _section(state, tenant, remote, endpoint) for remote in tenant.remotes})
 
 
 def _section(state: StateFolder, tenant: Tenant, remote: Remote, endpoint: str) -> dict[str, str]:
