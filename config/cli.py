@@ -18,6 +18,7 @@ from config import schema as schemas
 from config.errors import Problem, WorldError
 from config.load import ExtraCheck, load
 from config.models import World
+from config.terminal import command, count, output_format, world_folder
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -44,19 +45,11 @@ examples:
 def add_commands(subparsers: Any, extra_check: ExtraCheck | None = None) -> None:
     """Register check, schema and reference; each sets `run`, a callable from the Namespace to the exit code."""
 
-    def add(name: str, summary: str, examples: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = subparsers.add_parser(
-            name,
-            help=summary,
-            description=summary[0].upper() + summary[1:] + ".",
-            epilog=examples,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        return parser
-
-    _check_arguments(add("check", "say all that is wrong with a declared world", _CHECK), extra_check)
-    _schema_arguments(add("schema", "print or write the JSON Schemas of site, profile and tenant files", _SCHEMA))
-    _reference_arguments(add("reference", "print or write the reference of all fields", _REFERENCE))
+    _check_arguments(command(subparsers, "check", "say all that is wrong with a declared world", _CHECK), extra_check)
+    _schema_arguments(
+        command(subparsers, "schema", "print or write the JSON Schemas of site, profile and tenant files", _SCHEMA)
+    )
+    _reference_arguments(command(subparsers, "reference", "print or write the reference of all fields", _REFERENCE))
 
 
 def check(argv: Sequence[str], extra_check: ExtraCheck | None = None) -> int:
@@ -83,8 +76,8 @@ def _single(command: str, argv: Sequence[str], extra_check: ExtraCheck | None = 
 
 
 def _check_arguments(parser: argparse.ArgumentParser, extra_check: ExtraCheck | None) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIR", help="folder with site.yaml, profiles/ and tenants/")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
+    world_folder(parser)
+    output_format(parser)
     parser.set_defaults(run=lambda arguments: _check(arguments.directory, arguments.output, extra_check))
 
 
@@ -99,8 +92,8 @@ def _check(directory: Path, output: str, extra_check: ExtraCheck | None) -> int:
 
 def _as_text(world: World | None, problems: tuple[Problem, ...]) -> str:
     if world is None:
-        return "\n".join([*map(str, problems), _count(len(problems), "problem")])
-    return f"{_count(len(world.tenants), 'tenant')}, {_count(len(world.profiles), 'profile')}: all right"
+        return "\n".join([*map(str, problems), count(len(problems), "problem")])
+    return f"{count(len(world.tenants), 'tenant')}, {count(len(world.profiles), 'profile')}: all right"
 
 
 def _as_json(world: World | None, problems: tuple[Problem, ...]) -> str:
@@ -164,7 +157,3 @@ def _writing(write: Callable[[Path], tuple[Path, ...]], directory: Path) -> int:
         print(f"tenanthub: {directory}: cannot be written: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1
     return 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

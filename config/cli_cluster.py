@@ -5,8 +5,6 @@ Exit codes of render: 0 rendered, 1 the world is wrong or not fit for a cluster,
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from config.check.cluster import doubts, ready_for_cluster
 from config.errors import WorldError, in_order
 from config.load import ExtraCheck, load_sources
 from config.models import World
+from config.terminal import command, reader_has_gone, world_folder
 
 _RENDER = """\
 examples:
@@ -33,14 +32,8 @@ def add_commands(subparsers: Any, extra_check: ExtraCheck | None = None) -> None
 
 def _add_render(subparsers: Any, extra_check: ExtraCheck | None) -> None:
     summary = "print the Kubernetes objects of a declared world as YAML"
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "render",
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=_RENDER,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("directory", type=Path, metavar="DIR", help="folder with site.yaml, profiles/ and tenants/")
+    parser = command(subparsers, "render", summary, _RENDER)
+    world_folder(parser)
     parser.set_defaults(run=lambda arguments: _render(arguments.directory, extra_check))
 
 
@@ -57,8 +50,8 @@ def _render(directory: Path, extra_check: ExtraCheck | None) -> int:
     try:
         render.write(manifests, sys.stdout)
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head`: the reader has seen enough; Python would complain again when it exits
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        reader_has_gone()
     return 0
 
 

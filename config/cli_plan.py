@@ -9,11 +9,11 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from config.errors import WorldError
 from config.load import ExtraCheck
+from config.terminal import command, output_format, which_cluster, world_folder
 
 _PLAN = """\
 exit codes: 0 nothing to do, 2 there are changes, 1 something is wrong
@@ -38,7 +38,7 @@ examples:
 def add_commands(subparsers: Any, extra_check: ExtraCheck | None = None) -> None:
     """Register plan and apply; each sets `run`, a callable from the Namespace to the exit code."""
     parser = _command(subparsers, "plan", "say what apply would change in the cluster", _PLAN)
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
+    output_format(parser)
     parser.add_argument(
         "--tenant", action="append", default=[], metavar="NAME", help="show only what belongs to this tenant"
     )
@@ -60,16 +60,9 @@ def add_commands(subparsers: Any, extra_check: ExtraCheck | None = None) -> None
 
 
 def _command(subparsers: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("directory", type=Path, metavar="DIR", help="folder with site.yaml, profiles/ and tenants/")
-    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: KUBECONFIG, then ~/.kube/config")
-    parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
+    parser = command(subparsers, name, summary, examples)
+    world_folder(parser)
+    which_cluster(parser)
     parser.add_argument(
         "--adopt", action="store_true", help="take over objects with our names that somebody else has made"
     )

@@ -7,14 +7,13 @@ Exit codes: 0 all as declared, 1 the world is wrong or the cluster does not answ
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from config.errors import WorldError
 from config.load import ExtraCheck
+from config.terminal import coloured, command, output_format, reader_has_gone, which_cluster, world_folder
 
 _EXAMPLES = """\
 examples:
@@ -31,18 +30,11 @@ _CLEAR = "\x1b[H\x1b[2J"
 def add_commands(subparsers: Any, extra_check: ExtraCheck | None = None) -> None:
     """Register status; it sets `run`, a callable from the Namespace to the exit code."""
     summary = "say what is declared against what is there: nodes, addresses, gateways, quota, walls"
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "status",
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ". Nothing is changed.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("directory", type=Path, metavar="DIR", help="folder with site.yaml, profiles/ and tenants/")
+    parser = command(subparsers, "status", summary, _EXAMPLES, " Nothing is changed.")
+    world_folder(parser)
     parser.add_argument("tenant", nargs="?", metavar="TENANT", help="this one in full; default: one line each")
-    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: KUBECONFIG, then ~/.kube/config")
-    parser.add_argument("--context", metavar="NAME", help="of the kubeconfig; default: its current one")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
+    which_cluster(parser)
+    output_format(parser)
     parser.add_argument(
         "--watch", type=_seconds, nargs="?", const=5.0, metavar="SECONDS", help="again and again; default: 5"
     )
@@ -71,8 +63,8 @@ def _status(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> in
         stream = sys.stderr if code == 1 and not screen else sys.stdout
         try:
             print((_CLEAR if screen else "") + text, file=stream, flush=True)
-        except BrokenPipeError:  # `| head`: the reader has seen enough; Python would complain again when it exits
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            reader_has_gone()
             return code
         if arguments.watch is None:
             return code
@@ -108,8 +100,7 @@ def _once(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> tupl
 def _paint() -> Any:
     from config.status.paint import Paint
 
-    # https://no-color.org: any value that is not empty
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    colour = coloured(sys.stdout)
     try:
         "✓✗‼·…".encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

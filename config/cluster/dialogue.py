@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 from config.cluster.client import Cluster
 from config.cluster.running import Running, running
 from config.errors import Problem
 from config.plan.model import Plan, Removal
 from config.plan.text import Paint, count, plan_text
+from config.terminal import coloured
 
 _EACH = 100
 """Up to so many steps each gets a line where the output is no terminal; beyond, every hundredth."""
@@ -48,11 +49,6 @@ class Consent:
 def losses(cluster: Cluster, plan: Plan) -> tuple[Loss, ...]:
     """What runs with each tenant that would go. ClusterError."""
     return tuple(Loss(removal, running(cluster, removal.namespace)) for removal in plan.removals)
-
-
-def coloured(stream: TextIO) -> bool:
-    """Whether colours are wanted there: a terminal, and neither NO_COLOR (no-color.org) nor TERM=dumb."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def show(plan: Plan, lost: Sequence[Loss]) -> None:

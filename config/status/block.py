@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from config.status.model import Egress, Level, LoadBalancer, Network, Objects, Tenant, WorkerNode, Workers
-from config.status.paint import WIDTH, Paint, count, wrap
+from config.status.paint import WIDTH, Paint, wrap
+from config.terminal import count
 
 _SHOWN = 10
 """Lines of one sort, at most."""

@@ -59,8 +59,3 @@ def wrap(text: str, indent: str, width: int = WIDTH) -> list[str]:
 def cut(text: str, width: int) -> str:
     """*text* in at most *width* columns."""
     return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def count(number: int, noun: str) -> str:
-    """1 Pod, 2 Pods."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

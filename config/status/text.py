@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from config.status.block import block
 from config.status.model import Addon, Level, Objects, Report, State, Tenant, Walls
-from config.status.paint import WIDTH, Paint, count, cut, wrap
+from config.status.paint import WIDTH, Paint, cut, wrap
+from config.terminal import count
 
 _SHOWN = 40
 """Findings below the table, at most: the rest is in each tenant's own block."""
