@@ -16,6 +16,7 @@ from spawners.kube.index import Key, key_for
 from spawners.kube.watch import Watch
 from tests.cluster.bed import Bed, binaries, control, processes
 from tests.cluster.kube import eventually
+from tests.loops import run_apart
 
 LOG = logging.getLogger("watch-test")
 PATIENCE_S = 60.0
@@ -95,7 +96,7 @@ def test_each_change_wakes_those_who_wait_for_it(control_plane: ControlPlane, un
             assert [one.lists for one in watch.health.values()] == [1] * len(watch.health)
             assert watch.problem == ""
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_only_workloads_are_followed(control_plane: ControlPlane, unique: str) -> None:
@@ -109,7 +110,7 @@ def test_only_workloads_are_followed(control_plane: ControlPlane, unique: str) -
             names = {one["metadata"]["name"] for one in watch.index.every("Service")}
             assert names == {"ours"}
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_an_api_server_that_is_killed_costs_no_event(
@@ -143,7 +144,7 @@ def test_an_api_server_that_is_killed_costs_no_event(
             await asyncio.to_thread(eventually, "the watch is well again", lambda: not watch.problem)
 
     with caplog.at_level(logging.INFO, logger=LOG.name):
-        asyncio.run(run())
+        run_apart(run())
     said = [record.getMessage() for record in caplog.records]
     for kind in ("Pod", "Service"):
         assert sum(line.startswith(f"Watch of {kind} is behind") for line in said) == 1, said
