@@ -18,6 +18,7 @@ KUBE_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 CONTROL_PLANE = ("debian", "kubernetes")  # what a bed without nodes needs
 BED = (*CONTROL_PLANE, "images", "coredns", "metallb")
 ALL = (*BED, "helm")
+KWOK = gobuild.Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, "1 minute")
 METALLB_FILES = ("config/crd/bases", "config/manifests/metallb-native.yaml")  # of its sources, beside the programs
 
 
@@ -95,6 +96,16 @@ def ensure(say: Say = print, only: Collection[str] = ALL) -> Binaries:
         tool_image=folders["images"] / "tool.tar",
         path=f"{kube}:{debian / 'bin'}:{debs.SYSTEM_PATH}",
     )
+
+
+def kwok(say: Say = print) -> Path:
+    """kwok, which plays kubelet for thousands of Nodes and Pods; only benchmarks use it, so no bed and no `build` has it.
+
+    It is built when this is first called. Raises BedError as `ensure` does.
+    """
+    made = Artefact(KWOK.name, gobuild.key(KWOK), partial(_make, KWOK), KWOK.about)
+    cache.obtain([made], say)
+    return cache.folder_of(made) / "kwok"
 
 
 def artefacts() -> list[Artefact]:
