@@ -18,7 +18,7 @@ KUBE_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 CONTROL_PLANE = ("debian", "kubernetes")  # what a bed without nodes needs
 BED = (*CONTROL_PLANE, "images", "coredns", "metallb")
 ALL = (*BED, "helm")
-KWOK = gobuild.Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, "1 minute")
+KWOK = gobuild.Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, "90 seconds")
 METALLB_FILES = ("config/crd/bases", "config/manifests/metallb-native.yaml")  # of its sources, beside the programs
 
 
@@ -99,7 +99,7 @@ def ensure(say: Say = print, only: Collection[str] = ALL) -> Binaries:
 
 
 def kwok(say: Say = print) -> Path:
-    """kwok, which plays kubelet for thousands of Nodes and Pods; only benchmarks use it, so no bed and no `build` has it.
+    """kwok, which plays the kubelets of thousands of Pods. Only benchmarks use it, so no bed and no `build` has it.
 
     It is built when this is first called. Raises BedError as `ensure` does.
     """
