@@ -1,4 +1,4 @@
-"""A small web site to crawl, on loopback, that remembers what was asked of it."""
+"""A small web site to crawl, that remembers what was asked of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGES = {
 class Site:
     """`hold` makes /slow wait until `release` is set, so that a run lasts as long as a test wants."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str) -> None:
         self.asked: list[str] = []
         self.release = threading.Event()
         site = self
@@ -41,13 +41,14 @@ class Site:
             def log_message(self, *_: Any) -> None:
                 """Quiet: `asked` is the log."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = ThreadingHTTPServer((host, 0), Handler)
+        self.url = f"http://{host}:{self.server.server_address[1]}"
 
 
 @contextmanager
-def web_site(*, hold: bool = False) -> Iterator[Site]:
-    site = Site()
+def web_site(*, hold: bool = False, host: str = "127.0.0.1") -> Iterator[Site]:
+    """*host*: the IPv4 address that it listens at."""
+    site = Site(host)
     if not hold:
         site.release.set()
     thread = threading.Thread(target=site.server.serve_forever, daemon=True)
