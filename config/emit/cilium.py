@@ -14,8 +14,9 @@ How Cilium decides, from its documentation (docs.cilium.io: "Deny Policies", "La
 The allow-list: in from the tenant itself, the hub, the ingress controllers and, for its LoadBalancer addresses, from
 its networks; out to the same, to DNS, to its networks and to the world. Not allowed, and so closed: nodes with their
 node ports, the API server (entities host, remote-node, kube-apiserver), and networks of other tenants. A notebook's
-kubectl goes by the hub's gateway, where each request is the person's own and is audited; a kind that needs the API
-server adds an allow, which nothing here denies. Denied for good: other tenants' Pods and the metadata address.
+kubectl goes by the hub's gateway, where each request is the person's own and is audited; a tenant that may launch a
+kind which needs the API server (Coder) gets an allow for that kind's Pods, which nothing here denies. Denied for good:
+other tenants' Pods and the metadata address.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from config.emit.common import CLOUD_METADATA, Manifest, collapsed, metadata
+from config.emit.common import API_SERVER_PORTS, CLOUD_METADATA, Manifest, collapsed, metadata, needs_api_server
 from config.models import Network, Site, Tenant, World
 from config.names import keys, namespace
 
@@ -43,6 +44,29 @@ def emit(world: World) -> Iterator[Manifest]:
             "metadata": metadata(world.site, namespace(tenant), tenant=tenant),
             "spec": _spec(world.site, tenant),
         }
+        if kinds := needs_api_server(world, tenant):
+            yield _to_api_server(world.site, tenant, kinds)
+
+
+def _to_api_server(site: Site, tenant: Tenant, kinds: tuple[str, ...]) -> Manifest:
+    """Out to the API server, for Pods of *kinds*: by its own entity, wherever it runs. Its ports alone, since on a node
+    of the control plane that entity is the node's other ports as well."""
+    chosen = [{"key": f"k8s:{keys(site).kind}", "operator": "In", "values": list(kinds)}]
+    return {
+        "apiVersion": _VERSION,
+        "kind": _KIND,
+        "metadata": metadata(site, f"{namespace(tenant)}.api-server", tenant=tenant),
+        "spec": {
+            "description": f"Tenant {tenant.name}: {', '.join(kinds)} may use the API server.",
+            "endpointSelector": {**_own(site, tenant), "matchExpressions": chosen},
+            "egress": [
+                {
+                    "toEntities": ["kube-apiserver"],
+                    "toPorts": [{"ports": [{"port": str(port), "protocol": "TCP"} for port in API_SERVER_PORTS]}],
+                }
+            ],
+        },
+    }
 
 
 def _spec(site: Site, tenant: Tenant) -> dict[str, Any]:

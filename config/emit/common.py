@@ -27,6 +27,12 @@ CLOUD_METADATA = tuple(
     )
 )
 """Never reached from a tenant's Pod: what answers there hands out the node's credentials."""
+API_SERVER_KINDS = ("coder",)
+"""Kinds of workload that make Pods of their own (each by a Role in its tenant's namespace), and so need the API server.
+All others do without it: the walls are closed to it."""
+API_SERVER_PORTS = (443, 6443)
+"""What the Service `kubernetes` listens on, and what kubeadm, k3s and RKE2 have behind it; not the node ports, nor the
+kubelets, which are at the same addresses."""
 
 
 def metadata(
@@ -46,6 +52,13 @@ def metadata(
         **({"labels": every} if every else {}),
         **({"annotations": dict(annotations)} if annotations else {}),
     }
+
+
+def needs_api_server(world: World, tenant: Tenant) -> tuple[str, ...]:
+    """The kinds of API_SERVER_KINDS that *tenant* has a profile of, in order; empty: its walls stay closed to it."""
+    profiles = (world.profiles[name] for name in tenant.profiles if name in world.profiles)
+    had = {profile.kind for profile in profiles}
+    return tuple(kind for kind in API_SERVER_KINDS if kind in had)
 
 
 def collapsed(networks: Iterable[IPNetwork]) -> list[IPNetwork]:

@@ -9,6 +9,10 @@ out  the tenant's own Pods, the same namespaces, the cluster's DNS, the tenant's
      and the site's laboratories (the tenant's own networks come back by a rule of their own). One list serves all, so
      that a tenant that comes or goes changes nobody else's wall
 
+A tenant with a profile of a kind that makes Pods of its own (Coder) gets a second policy, for the Pods of that kind
+alone: the API server's ports, at Services and nodes. (A policy cannot name the API server. For one that is neither
+there nor in the world outside, the site adds an allow of its own.)
+
 Kubernetes leaves open whether addresses are compared before or after a Service's is rewritten ("Network Policies",
 behavior of ipBlock selectors); Services and Pods are both in the list, so that either reading holds. A wall is as good
 as its list: config.check.cluster refuses a site that does not declare its Pods, Services, nodes and laboratories.
@@ -20,11 +24,20 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
-from config.emit.common import CLOUD_METADATA, IPNetwork, Manifest, collapsed, metadata
+from config.emit.common import (
+    API_SERVER_PORTS,
+    CLOUD_METADATA,
+    IPNetwork,
+    Manifest,
+    collapsed,
+    metadata,
+    needs_api_server,
+)
 from config.models import Tenant, World
 from config.names import keys, namespace
 
 NAME = "tenanthub-wall"
+API_SERVER = "tenanthub-api-server"
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """Kubernetes itself sets it on each namespace to its name, and nobody can change it."""
@@ -63,6 +76,24 @@ def emit(world: World) -> Iterator[Manifest]:
                 ],
             },
         }
+        if kinds := needs_api_server(world, tenant):
+            yield _to_api_server(world, tenant, kinds)
+
+
+def _to_api_server(world: World, tenant: Tenant, kinds: tuple[str, ...]) -> Manifest:
+    """Out to the API server, for Pods of *kinds*. Policies add up: the wall around them holds for all else."""
+    where = _blocks(collapsed((*world.site.cluster.services, *world.site.cluster.nodes)), [])
+    key = keys(world.site).kind
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(world.site, API_SERVER, tenant=tenant, namespace=namespace(tenant)),
+        "spec": {
+            "podSelector": {"matchExpressions": [{"key": key, "operator": "In", "values": list(kinds)}]},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": where, "ports": [{"protocol": "TCP", "port": port} for port in API_SERVER_PORTS]}],
+        },
+    }
 
 
 def _inside_cluster(world: World, tenant: Tenant) -> list[Peer]:

@@ -31,6 +31,8 @@ def pod(namespace: str, **labels: str) -> Labels:
 
 PHYSICS, HISTORY, DRAMA = (pod(f"tenant-{name}") for name in ("physics", "history", "drama"))
 PHYSICS_APP = pod("tenant-physics", app="db")
+CODER = pod("tenant-physics", **{"edge.kudpc.kyoto-u.ac.jp/kind": "coder"})
+HISTORYS_CODER = pod("tenant-history", **{"edge.kudpc.kyoto-u.ac.jp/kind": "coder"})  # who has no profile of it
 HUB, INGRESS, OTHER = pod("tenanthub"), pod("ingress-nginx"), pod("monitoring")
 DNS = pod("kube-system", **{"k8s-app": "kube-dns"})
 HOST, REMOTE_NODE = {"reserved:host": ""}, {"reserved:remote-node": ""}
@@ -63,6 +65,12 @@ CASES: list[tuple[str, Labels, str, Labels, int, str, bool]] = [
     ("a node port", PHYSICS, "egress", REMOTE_NODE, 30080, "TCP", False),
     ("a node port of its own node", PHYSICS, "egress", HOST, 30080, "TCP", False),
     ("the API server", PHYSICS, "egress", API_SERVER, 6443, "TCP", False),
+    ("Coder's API server", CODER, "egress", API_SERVER, 6443, "TCP", True),
+    ("Coder's API server, other ports", CODER, "egress", API_SERVER, 10250, "TCP", False),
+    ("Coder to another tenant", CODER, "egress", HISTORY, 443, "TCP", False),
+    ("Coder to a node", CODER, "egress", REMOTE_NODE, 6443, "TCP", False),
+    ("Coder's workspaces", CODER, "egress", PHYSICS_APP, 22, "TCP", True),
+    ("a Pod called so, in a tenant that may have none", HISTORYS_CODER, "egress", API_SERVER, 6443, "TCP", False),
     ("a hypervisor beside the nodes", PHYSICS, "egress", outside("10.0.0.250/32"), 8006, "TCP", False),
     ("kubelet's probe", PHYSICS, "ingress", HOST, 8888, "TCP", True),
     ("the world", PHYSICS, "egress", outside("93.184.216.34/32"), 443, "TCP", True),

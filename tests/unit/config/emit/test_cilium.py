@@ -15,6 +15,7 @@ test_golden = golden_test("cilium", emit)
 EVERY_CASE = pytest.mark.parametrize("case", addon_cases("cilium"))
 KIND = "CiliumClusterwideNetworkPolicy"
 WORLD = "world.edge.kudpc.kyoto-u.ac.jp"
+API_SERVER = "tenant-physics.api-server"
 TENANT = "k8s:io.cilium.k8s.namespace.labels.edge.kudpc.kyoto-u.ac.jp/tenant"
 
 
@@ -46,7 +47,8 @@ def test_both_directions_are_closed_and_no_rule_is_empty(case: str) -> None:
     assert policies(case)
     for name, spec in policies(case).items():
         both = {"ingress", "ingressDeny", "egress", "egressDeny"}
-        assert (both if name.startswith("tenant-") else {"egress", "egressDeny"}) <= set(spec)
+        if name != API_SERVER:  # which only opens; the tenant's own closes
+            assert (both if name.startswith("tenant-") else {"egress", "egressDeny"}) <= set(spec)
         for rule in (rule for section in spec.values() if isinstance(section, list) for rule in section):
             assert any(key.startswith(("from", "to")) and key != "toPorts" for key in rule)
         assert all(_values(spec))
@@ -93,8 +95,16 @@ def test_metadata_is_denied_and_the_clusters_networks_are_not_allowed() -> None:
 
 
 def test_nodes_and_the_api_server_are_nowhere_allowed() -> None:
-    for spec in policies("dual-stack").values():
-        assert not any("toEntities" in rule for rule in spec["egress"])
+    for name, spec in policies("dual-stack").items():
+        assert name == API_SERVER or not any("toEntities" in rule for rule in spec["egress"])
+
+
+def test_the_api_server_is_open_to_the_pods_of_a_kind_that_needs_it_and_in_a_tenant_that_may_launch_one() -> None:
+    assert [name for name in policies("dual-stack") if name.endswith("api-server")] == [API_SERVER]
+    chosen = policies("dual-stack")[API_SERVER]["endpointSelector"]
+    assert chosen["matchLabels"] == {TENANT: "physics"}
+    kind = {"key": "k8s:edge.kudpc.kyoto-u.ac.jp/kind", "operator": "In", "values": ["coder"]}
+    assert chosen["matchExpressions"] == [kind]
 
 
 def test_a_namespace_that_is_two_things_is_named_once(tmp_path: Path) -> None:

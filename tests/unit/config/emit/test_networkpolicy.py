@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from config.emit import networkpolicy
+from config.models import Profile
 from tests.unit.config.emit.small import CLUSTER, DOMAIN, lab, small
 
 PHYSICS = {
@@ -142,6 +143,25 @@ def test_exceptions_lie_strictly_inside_and_never_overlap() -> None:
                 assert not any(one.overlaps(other) for other in exceptions[:number])
     everywhere = next(block for block in _blocks(spec, "egress") if block["cidr"] == "0.0.0.0/0")
     assert "10.1.0.0/16" in everywhere["except"]
+
+
+def test_only_coders_pods_of_a_tenant_that_may_have_one_reach_the_api_server() -> None:
+    world = small({**PHYSICS, "profiles": ["workspaces"]}, HISTORY)
+    sizes = [{"name": "small", "cpu": 1, "memory": "1Gi"}]
+    profile = {"name": "workspaces", "kind": "coder", "title": "Coder", "sizes": sizes}
+    world.profiles["workspaces"] = Profile.model_validate(profile)  # type: ignore[index]
+    made = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in networkpolicy.emit(world)}
+    opened = {place for place in made if place[1] != networkpolicy.NAME}
+    assert opened == {("tenant-physics", networkpolicy.API_SERVER)}
+    spec = made["tenant-physics", networkpolicy.API_SERVER]["spec"]
+    kind = {"key": f"{DOMAIN}/kind", "operator": "In", "values": ["coder"]}
+    assert spec["podSelector"] == {"matchExpressions": [kind]} and spec["policyTypes"] == ["Egress"]
+    assert _passes(spec, "egress", "10.96.0.1") and _passes(spec, "egress", "fd00:192::10")
+    assert not _passes(spec, "egress", "10.244.3.4"), "other tenants' Pods"
+    (rule,) = spec["egress"]
+    assert [one["port"] for one in rule["ports"]] == [443, 6443], "no kubelet, no node port"
+    wall = made["tenant-physics", networkpolicy.NAME]
+    assert wall == next(iter(networkpolicy.emit(small(PHYSICS, HISTORY)))), "the wall itself is as without it"
 
 
 def test_cilium_has_a_wall_of_its_own() -> None:
