@@ -18,6 +18,8 @@ import orjson
 from kubernetes_asyncio import client as kubernetes_client
 from kubernetes_asyncio import config as kubernetes_config
 
+from spawners.runtime import Unreached
+
 FIELD_MANAGER = "tenanthub-spawner"
 PAGE = 500
 """Objects a request when listing: an answer of a few MB, read without blocking the hub for long."""
@@ -43,7 +45,7 @@ COLLECTIONS = {
 """Every kind of object that a workload is made of."""
 
 
-class KubeError(Exception):
+class KubeError(Unreached):
     """The API server cannot be reached, or said no. The text is for the log, and fit for people."""
 
 

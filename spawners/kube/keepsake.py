@@ -51,6 +51,8 @@ class Past(Declared):
     state: Ending | None = None
     """How it ended; None while it goes on."""
     reason: str = ""
+    in_line: bool = False
+    """Whether its launch waits for its turn, so that nothing of it is on the cluster yet."""
     changed: datetime
     runs: tuple[RunSeen, ...] = ()
     """Ended ones, newest first."""
@@ -73,14 +75,24 @@ def ended(before: Past | None, workload: Workload, state: Ending, reason: str, l
     logs = {**past.logs, **({"": log} if log else {})}
     if before is not None and before.workload.asked != workload.asked and not log:
         logs.pop("", None)
-    made = past.model_copy(update={"state": state, "reason": _line(reason), "changed": now, "logs": logs})
-    return trimmed(made)
+    update = {"state": state, "reason": _line(reason), "in_line": False, "changed": now, "logs": logs}
+    return trimmed(past.model_copy(update=update))
+
+
+def waits(before: Past | None, workload: Workload, now: datetime) -> Past:
+    """Its launch waits in line."""
+    return started(before, workload, now).model_copy(update={"in_line": True})
+
+
+def is_in_line(past: Past) -> bool:
+    """Whether the last that was heard of it is that it waits for its turn."""
+    return past.in_line and past.state is None
 
 
 def started(before: Past | None, workload: Workload, now: datetime) -> Past:
     """It was started (again): how the last launch ended is over, its runs stay."""
     past = _of(before, workload, now)
-    return trimmed(past.model_copy(update={"state": None, "reason": "", "changed": now}))
+    return trimmed(past.model_copy(update={"state": None, "reason": "", "in_line": False, "changed": now}))
 
 
 def ran(before: Past | None, workload: Workload, run: RunSeen, log: str, now: datetime) -> Past:
@@ -163,7 +175,7 @@ def annotation(site_keys: Keys) -> str:
 def config_map(past: Past, site: Site) -> Manifest:
     """The manifest. No owner reference: it has to outlive whatever could own it. *past* has to be trimmed."""
     own, workload = keys(site), past.workload
-    about = past.model_dump_json(include={"state", "reason", "changed"})
+    about = past.model_dump_json(include={"state", "reason", "in_line", "changed"})
     data = {_ROWS: json.dumps([run.model_dump(mode="json") for run in past.runs], ensure_ascii=False)}
     data |= {(_LOG + name if name else _LAST): text for name, text in past.logs.items()}
     meta = metadata(

@@ -89,6 +89,10 @@ class Recorder:
 
     # -- what the hub knows --------------------------------------------------------------------------------------
 
+    async def waits(self, workload: Workload) -> None:
+        """Its launch waits in line: it is on its tenant's list, though nothing of it is on the cluster yet."""
+        await self._change(workload, lambda past: keepsake.waits(past, workload, datetime.now(UTC)))
+
     async def started(self, workload: Workload) -> None:
         """It is launched. From now on it is on its tenant's list whatever becomes of its objects."""
         await self._change(workload, lambda past: keepsake.started(past, workload, datetime.now(UTC)))

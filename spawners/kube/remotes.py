@@ -18,7 +18,7 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from logging import Logger
 from typing import Any, Protocol
@@ -100,6 +100,18 @@ def _section(remote: Remote, secrets: Mapping[str, Mapping[str, Any] | None], ow
     if found is None:
         raise ValueError(f"the Secret {remote.credentials} with its credentials is missing in the hub's namespace")
     return section(remote, credentials_of(found, own))
+
+
+def lacking(problems: Mapping[str, str], texts: Iterable[str], tenant: Tenant) -> list[tuple[str, str]]:
+    """The remotes that a launch cannot do without, with what is wrong with each. *texts*: all that its plan says; a
+    remote is used where one begins with its name and a colon, as rclone writes a path. Pure.
+
+    Where no remote of the tenant can be used there is no Secret to mount, so then all of them are lacking.
+    """
+    if len(problems) == len(tenant.remotes):
+        return sorted(problems.items()) or [("(none)", "its file declares no remotes")]
+    every = [text for text in texts if "://" not in text]
+    return [(name, why) for name, why in problems.items() if any(text.startswith(f"{name}:") for text in every)]
 
 
 def secret_of(tenant: Tenant, text: str, site: Site) -> Manifest:

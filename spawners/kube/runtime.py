@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self, TypeVar
 from config.models import World
 from config.names import namespace
 from spawners.kinds.base import Kind, Panel
-from spawners.kube import acts, live, names, runs, seen
+from spawners.kube import acts, keepsake, live, names, runs, seen
 from spawners.kube.client import ApiError, KubeError
 from spawners.kube.index import Index, Key, Object, key_for, key_of
 from spawners.kube.keepsake import Past
@@ -37,6 +37,7 @@ _T = TypeVar("_T")
 _ANSWER_S = 20.0
 """A page waits no longer for the cluster."""
 GONE = "it is gone from the cluster, and the hub did not end it: somebody deleted it there, or the cluster lost it"
+IN_LINE = "it waits in line: other launches are under way"
 _WALK_S = 1.0
 """Seconds that all lists, of whatever tenant, share one walk over the index: it takes half a millisecond for each 1,000
 objects, during which the loop does nothing else."""
@@ -363,13 +364,20 @@ class KubeRuntime:
 
 def _with(one: Seen, past: Past | None) -> Seen:
     """Why it ended, in the hub's words, where the cluster does not say it; only of the same launch."""
-    if past is None or one.live or past.state is None or past.workload.asked != one.workload.asked:
+    if past is None or one.live:
+        return one
+    if keepsake.is_in_line(past):
+        return _past_seen(past)  # what is on the cluster is an earlier launch's
+    if past.state is None or past.workload.asked != one.workload.asked:
         return one
     return one.model_copy(update={"state": past.state, "message": past.reason or one.message})
 
 
 def _past_seen(past: Past) -> Seen:
-    """One that is only remembered. It never counts as live: what is written there is no proof of anything."""
+    """One that is only remembered. It counts as live at most while it is said to wait in line: what is written there is
+    no proof of anything, and decides nothing."""
+    if keepsake.is_in_line(past):
+        return Seen(workload=past.workload, state="starting", message=IN_LINE, changed=past.changed)
     return Seen(
         workload=past.workload,
         state=past.state or "stopped",

@@ -17,8 +17,14 @@ from spawners.kinds.base import Kind
 from spawners.kinds.registry import load_kinds
 from spawners.kube import live
 from spawners.kube.client import Client
+from spawners.kube.peek import Peeker
+from spawners.kube.queue import LaunchQueue
+from spawners.kube.recorder import Recorder
+from spawners.kube.remotes import Remotes
 from spawners.kube.watch import Watch
 from spawners.workload import Workload
+
+_FOR_NOTES = 8
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,11 @@ class KubeSite:
         self._starting: dict[str, tuple[Workload, tuple[str, ...]]] = {}
         """Launches that the watch may not show yet, with the addresses that they take. Set and read without an await
         in between: two launches cannot both take the last of anything."""
+        self.launches_at_once = 0
+        """As the spawner's trait says; 0: any number."""
+        self.queue = LaunchQueue(lambda: self.launches_at_once)
+        self._recorder: Recorder | None = None
+        self._remotes: Remotes | None = None
 
     def world(self) -> World:
         """The declared world as it is now; the last good one while its files are wrong."""
@@ -59,6 +70,24 @@ class KubeSite:
                 await other.close()
         return self._cluster
 
+    async def recorder(self, log: Logger) -> Recorder:
+        """The hub's one recorder. Connections of its own: notes, however many, hold up no launch. KubeError."""
+        cluster = await self.cluster(log)
+        if self._recorder is None:
+            peeker = await Peeker.connect(self._kubeconfig, connections=_FOR_NOTES)
+            if self._recorder is None:
+                self._recorder = Recorder(peeker, cluster.watch.index, lambda: self.world().site, log)
+            else:
+                await peeker.close()
+        return self._recorder
+
+    async def remotes(self, log: Logger) -> Remotes:
+        """What keeps the tenants' remotes; one, so that no older answer is written over a newer one. KubeError."""
+        cluster = await self.cluster(log)
+        if self._remotes is None:
+            self._remotes = Remotes(cluster.client, self.world().site.cluster.hub_namespace, log)
+        return self._remotes
+
     def in_use(self, workload: Workload) -> list[Size]:
         """Sizes of all that the tenant of *workload* has running or starting, but for itself."""
         found: dict[str, Size] = {}
@@ -72,14 +101,22 @@ class KubeSite:
         """Addresses that launches of a tenant take just now."""
         return {one for workload, taken in self._starting.values() if workload.tenant == tenant for one in taken}
 
+    def is_starting(self, workload: Workload) -> bool:
+        """Whether its launch waits in line or is under way."""
+        return workload.id in self._starting
+
     @contextmanager
-    def starting(self, workload: Workload, addresses: tuple[str, ...]) -> Iterator[None]:
-        """Counts as started, for as long as its launch takes."""
-        self._starting[workload.id] = (workload, addresses)
+    def starting(self, workload: Workload) -> Iterator[None]:
+        """Counts as started, for as long as it waits in line and its launch takes."""
+        self._starting[workload.id] = (workload, ())
         try:
             yield
         finally:
             self._starting.pop(workload.id, None)
+
+    def take(self, workload: Workload, addresses: tuple[str, ...]) -> None:
+        """It has *addresses* from now on, for as long as it counts as starting."""
+        self._starting[workload.id] = (workload, addresses)
 
 
 @cache

@@ -5,46 +5,41 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime
-from inspect import isawaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.spawner import SpawnException
 from kubespawner import KubeSpawner
-from traitlets import Dict, Float, Unicode
+from traitlets import Dict, Float, Integer, Unicode
 
 from config.models import Site, Size, World
-from config.names import namespace
-from spawners.deciding import REVIVER, Deciding, activity_env, told
-from spawners.kube import acts, doom, live, names
-from spawners.kube.addresses import allot
+from spawners.deciding import REVIVER, told
+from spawners.kube import acts, doom, live
+from spawners.kube.adopt import NotAdoptable, workload_of
 from spawners.kube.client import ApiError, KubeError
-from spawners.kube.doom import Verdict
-from spawners.kube.enforce import admit, enforce
-from spawners.kube.index import Key, Object, key_for, key_of
-from spawners.kube.launch import Launch, launch_of
-from spawners.kube.look import at, objects
-from spawners.kube.secrets import tokens_of
+from spawners.kube.index import Key, key_for, key_of
+from spawners.kube.keepsake import Ending
+from spawners.kube.launching import FOR_EVER_S, Launching
+from spawners.kube.look import at
+from spawners.kube.notes import Notes
 from spawners.kube.site import Cluster, KubeSite, site_of
 from spawners.refusal import Refusal
 from spawners.workload import Workload
 
 LOST = "the hub lost its database, so this server could not be taken back; start it again"
-_TELL_BEFORE_S = 10
-"""Our own time-out ends this much before JupyterHub's, which would cancel us and leave nobody a reason."""
+CANCELLED = "its launch was cancelled"
+WAITS = "waiting for its turn"
+_GIVE_UP_S = 5
 _SYNC_S = 10
 """A launch waits so long for a hub that has just begun to know what there is; a poll waits for ever."""
 _STOP_TRIES_S = 600
 """For so long a stop is tried again where the cluster does not answer. Then JupyterHub forgets the server, and it is
 shown as an orphan."""
-_FOR_EVER_S = 10 * 365 * 86400
-_PORT = "notebook-port"
-"""KubeSpawner's name for the port that the hub's proxy leads to."""
 
 
-class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespawner has no types
+class TenantKubeSpawner(Launching, KubeSpawner):  # type: ignore[misc]  # kubespawner has no types
     """One named server: decides in apply_user_options, then carries out the kind's plan on the cluster.
 
     What must outlive this process is on the cluster alone: each object carries the workload's labels, its top object
@@ -61,6 +56,12 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     unschedulable_s = Float(
         doom.UNSCHEDULABLE_S, help="How long a launch may find no place; more where nodes are added on demand"
     ).tag(config=True)
+    launches_at_once = Integer(
+        64,
+        min=0,
+        help="How many launches are under way at once, the others wait in line; 0: any number. In the place of "
+        "JupyterHub.concurrent_spawn_limit, which refuses them and has to be 0",
+    ).tag(config=True)
 
     _taken_back = False
     """This launch goes on with what an empty database forgot."""
@@ -68,13 +69,21 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     """Once it is synced."""
     stop_reason = ""
     """Why it is being stopped, where nobody asked for it."""
-    _said = "waiting for its turn"
+    _in_line = False
     _progress: asyncio.Event | None = None
+    _notes: Notes | None = None
 
     @property
     def site(self) -> KubeSite:
         """World, kinds and watch; one for all spawners."""
         return site_of(Path(self.config_folder), Path(self.kubeconfig) if self.kubeconfig else None)
+
+    @property
+    def notes(self) -> Notes:
+        """What is told to the recorder of this server."""
+        if self._notes is None:
+            self._notes = Notes(self.site, self.log)
+        return self._notes
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
@@ -110,152 +119,99 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     # -- starting ------------------------------------------------------------------------------------------------
 
     _start_future: asyncio.Task[str] | None
+    _patience_s: float | None = None
+    """What start_timeout was configured as."""
+    _failed: tuple[Ending, str] | None = None
+    """How this launch has ended, in the words that its owner was told: a stop that follows says nothing else."""
 
     def start(self) -> asyncio.Task[str]:
         """Start the workload; the URL that the proxy leads to. SpawnException with a reason when it cannot."""
-        self._start_future = asyncio.ensure_future(self._begin())
+        if self._patience_s is None:
+            self._patience_s = float(self.start_timeout)
+        # JupyterHub reads it after this and measures from here on, so it has to cover the line; _begin measures itself.
+        self.start_timeout = FOR_EVER_S
+        self._failed, self.begun, self.stop_reason = None, False, ""
+        self._start_future = asyncio.ensure_future(self._begin(self._patience_s))
         return self._start_future
 
-    async def _begin(self) -> str:
+    async def _begin(self, patience_s: float) -> str:
         workload, world = self.workload, self.world
         if workload is None or world is None:
             raise SpawnException("this launch was never decided", reason="options")
         try:
-            async with asyncio.timeout(self.start_timeout - _TELL_BEFORE_S):
+            async with asyncio.timeout(patience_s):
                 cluster = await self._synced()
-                if self._taken_back:
-                    return self._go_on(cluster, workload)
-                return await self._launch(cluster, workload, world)
-        except TimeoutError:
-            late = Refusal.of("place", f"it was not ready within {self.start_timeout - _TELL_BEFORE_S} s: {self._said}")
-            await self._give_up(workload)
-            raise told(late) from None
+            if self._taken_back:
+                return await self._go_on(cluster, workload)
+            # From here to `starting` there is no await: two launches cannot both take the last place.
+            self.require_quota(world, workload)
+            with self.site.starting(workload):
+                return await self._in_turn(cluster, workload, world, patience_s)
+        except TimeoutError:  # the first one: nothing has begun
+            raise told(acts.UNREACHED) from None
         except Refusal as refusal:
             raise told(refusal) from None
         except KubeError as error:
             self.log.warning("%s: %s", workload.id, error)
             raise told(acts.told(error)) from None
 
-    def _go_on(self, cluster: Cluster, workload: Workload) -> str:
+    async def _go_on(self, cluster: Cluster, workload: Workload) -> str:
         """Unattended work goes on untouched: nothing is applied anew, so a hub that begins disturbs nobody's."""
         if self._interactive(cluster, key_of(workload)):
-            raise Refusal.of("place", LOST)  # its token went with the database: it can tell the hub nothing any more
-        self.http_timeout = _FOR_EVER_S
+            # its token went with the database: it can tell the hub nothing any more
+            self._failed = ("failed", LOST)
+            await self.notes.ended(workload, "failed", LOST)
+            raise Refusal.of("place", LOST)
+        self.http_timeout = FOR_EVER_S
         return self.portal_url
 
-    async def _launch(self, cluster: Cluster, workload: Workload, world: World) -> str:
-        tenant, kind = world.tenants.get(workload.tenant), self.site.kinds.get(workload.kind)
-        if tenant is None or kind is None:
-            gone = f"tenant {workload.tenant}" if tenant is None else f"kind {workload.kind}"
-            raise Refusal.of("world", f"there is no {gone} any more")
-        addresses: tuple[str, ...] = ()
-        services = await acts.addresses_of(cluster.client, namespace(tenant)) if kind.at_address(workload) else {}
-        # From here to `starting` there is no await: two launches cannot both take the last place or address.
-        self.require_quota(world, workload)
-        if kind.at_address(workload):
-            kept = services.pop(names.object_name(workload), ())
-            taken = {one for each in services.values() for one in each} | self.site.addresses_starting(tenant.name)
-            addresses = allot(tenant, tenant.network(workload.network), taken, kept)
-        launch = launch_of(kind, workload, tenant, world.site, addresses, self.kind_images)
-        with self.site.starting(workload, addresses):
-            await acts.end_others(cluster, key_of(workload), world.site, launch)
-            if launch.plan.mode == "pod":
-                return await self._start_pod(cluster, launch, world)
-            return await self._start_unattended(cluster, launch)
-
-    async def _start_pod(self, cluster: Cluster, launch: Launch, world: World) -> str:
-        key = key_of(launch.workload)
-        self._say("making room for it")
-        await acts.make_room(cluster, key, launch.name)
-        found = await self._kubespawners_pod(launch, world)
-        tokens = tokens_of(found)
-        await acts.put_secret(cluster.client, launch, tokens)
-        manifest = enforce(found, launch)
-        if self.modify_pod_hook:
-            manifest = self.modify_pod_hook(self, manifest)
-            if isawaitable(manifest):
-                manifest = await manifest
-        admit(manifest, launch)
-        made = await acts.create_pod(cluster, manifest)
-        uid = made["metadata"]["uid"]
-        await acts.put_secret(cluster.client, launch, tokens, owner=made)
-
-        def pod() -> Object | None:
-            return next((one for one in cluster.watch.index.of(key, "Pod") if one["metadata"]["uid"] == uid), None)
-
-        def judge(events: list[Object]) -> Verdict:
-            seen = pod()
-            if seen is None:  # the index has had it: create_pod puts it there
-                return doom.doomed("somebody deleted it while it started")
-            return doom.of_pod(seen, datetime.now(UTC), events, self.unschedulable_s)
-
-        await self._require(launch, await acts.until_decided(cluster, key, lambda: [uid], judge, self._say))
-        self._say("started; waiting until it answers")
-        url = self._url_of(pod() or made)
-        answers = f"{url}{self.server.base_url if self.server else '/'}api"
-        await self._require(launch, await acts.until_answers(answers, lambda: judge([])))
-        return url
-
-    async def _kubespawners_pod(self, launch: Launch, world: World) -> dict[str, Any]:
-        """The Pod as KubeSpawner makes it, as JSON."""
-        self.pod_name, self.namespace, self.image = launch.name, launch.namespace, launch.plan.image
-        self.dns_name = self.dns_name_template.format(namespace=self.namespace, name=self.pod_name)
-        self.cmd = None  # the plan's argv is laid over it
-        pods = world.site.cluster.pods if world.site.cluster else ()
-        if pods and all(one.version == 6 for one in pods):
-            self.ip = "::"
-        self._extra_env = activity_env(world.profiles.get(launch.workload.profile))
-        found: dict[str, Any] = self.api.api_client.sanitize_for_serialization(await self.get_pod_manifest())
-        return found
-
-    _extra_env: dict[str, str] = {}  # noqa: RUF012  (replaced, never changed)
-
-    def get_env(self) -> dict[str, str]:
-        """JupyterHub's and KubeSpawner's variables, and how often it tells of its use."""
-        return {**super().get_env(), **self._extra_env}
-
-    async def _start_unattended(self, cluster: Cluster, launch: Launch) -> str:
-        key, index = key_of(launch.workload), cluster.watch.index
-        self._say("making its objects")
-        await acts.put_secret(cluster.client, launch, {})
-        top = await acts.apply_all(cluster, launch)
-        await acts.put_secret(cluster.client, launch, {}, owner=top)
-        kind, name, began = top["kind"], top["metadata"]["name"], datetime.now(UTC)
-
-        def own() -> Object | None:
-            return next((one for one in index.of(key, kind) if one["metadata"]["name"] == name), None)
-
-        def pods() -> list[Object]:
-            return index.of(key, "Pod")
-
-        def judge(events: list[Object]) -> Verdict:
-            now, seen = datetime.now(UTC), own()
-            if seen is None and (now - began).total_seconds() > 1:
-                return doom.doomed("somebody deleted it while it started")
-            if kind == "Deployment":
-                return doom.of_deployment(seen, pods(), now, events=events, patience_s=self.unschedulable_s)
-            if kind == "Job":
-                mine = [one for one in pods() if _owner(one) == top["metadata"]["uid"]]
-                return doom.of_job(seen, mine, now, events)
-            return doom.READY  # a schedule is ready once it waits for its time
-
-        def subjects() -> list[str]:
-            return [top["metadata"]["uid"], *(one["metadata"]["uid"] for one in pods()[-1:])]
-
-        await self._require(launch, await acts.until_decided(cluster, key, subjects, judge, self._say))
-        self.http_timeout = _FOR_EVER_S  # see poll()
-        return self.portal_url
-
-    async def _require(self, launch: Launch, verdict: Verdict) -> None:
-        """Refusal where it is doomed; what is left of it holds no quota then."""
-        if verdict.state == "doomed":
-            await self._give_up(launch.workload)
-            raise Refusal.of("place", verdict.words)
-
-    async def _give_up(self, workload: Workload) -> None:
-        """End what a failed launch has begun. A Pod that has ended stays, for its log."""
+    async def _in_turn(self, cluster: Cluster, workload: Workload, world: World, patience_s: float) -> str:
+        """Wait in line, however long that takes, then launch within *patience_s*. Refusal; KubeError."""
+        self.site.launches_at_once = self.launches_at_once
         try:
-            async with asyncio.timeout(_TELL_BEFORE_S / 2):
+            async with self.site.queue.turn(workload.tenant, self._wait_in_line):
+                self.say("its turn has come")
+                self.notes.started(workload)
+                async with asyncio.timeout(patience_s):
+                    return await self.launch(cluster, workload, world)
+        except asyncio.CancelledError:
+            self._failed = ("stopped", CANCELLED)
+            self.notes.cancelled(workload, CANCELLED)
+            raise
+        except TimeoutError:
+            late = Refusal.of("place", f"it was not ready within {patience_s:.0f} s: {self.said}")
+            await self._fail(workload, str(late))
+            raise late from None
+        except Refusal as refusal:
+            await self._fail(workload, str(refusal))
+            raise
+        except KubeError as error:
+            await self._fail(workload, str(acts.told(error)))
+            raise
+
+    def _wait_in_line(self, place: str) -> None:
+        if not self._in_line:
+            self._in_line = True
+            if self.workload is not None:
+                self.notes.waits(self.workload)
+        self.said = place
+        self._tell()
+
+    def say(self, words: str) -> None:
+        """See Launching."""
+        self._in_line = False
+        self.said = words
+        self._tell()
+
+    async def _fail(self, workload: Workload, words: str) -> None:
+        """Note why, while its log is there; then end what the launch has begun, which holds no quota then. A Pod that
+        has ended by itself stays."""
+        self._failed = ("failed", words)
+        await self.notes.ended(workload, "failed", words)
+        if not self.begun:
+            return
+        try:
+            async with asyncio.timeout(_GIVE_UP_S):
                 await acts.stop(await self._synced(), key_of(workload), self._world_site, now=True)
         except (KubeError, TimeoutError) as error:
             self.log.warning("%s: what its launch began could not be ended: %s", workload.id, error)
@@ -278,7 +234,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         if not self._interactive(cluster, key):
             # Its URL is the portal's. A portal that is away says nothing of the workload, so JupyterHub, which would
             # stop a server whose URL does not answer, waits for it.
-            self.http_timeout = _FOR_EVER_S
+            self.http_timeout = FOR_EVER_S
         return None
 
     async def stop(self, now: bool = False) -> None:
@@ -290,6 +246,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         if key is None:
             return
         cluster, pause_s = await self._synced(), 1.0
+        await self._note_stop(cluster, key)
         deadline = time.monotonic() + _STOP_TRIES_S
         while True:
             try:
@@ -306,13 +263,30 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
             node = at(one, "spec", "nodeName")
             self.log.warning("%s/%s does not end; is %s lost?", key.namespace, one["metadata"]["name"], node)
 
+    async def _note_stop(self, cluster: Cluster, key: Key) -> None:
+        """Before anything is ended, for the log of its Pod."""
+        workload = self.workload or self._found(cluster, key)
+        if workload is None:
+            return
+        state, reason = self._failed or ("stopped", self.stop_reason)
+        if self._failed is None and self._waiting_for_response and self._interactive(cluster, key):
+            state, reason = "failed", "it listened, but did not answer in time"
+        await self.notes.ended(workload, state, reason)
+
+    def _found(self, cluster: Cluster, key: Key) -> Workload | None:
+        """As the cluster says: after a restart of the hub nothing else does."""
+        for top in reversed(live.tops(cluster.watch.index, key, self._world_site)):
+            with suppress(NotAdoptable):
+                return workload_of(top, self._world_site)
+        return None
+
     async def get_url(self) -> str:
         """Where it answers now; the cluster knows it even when the hub died before it could note the address."""
         cluster, key = await self._synced(), self._key()
         base = self.server.base_url if self.server else ""
         for one in cluster.watch.index.of(key, "Pod")[::-1] if key else ():
             if self._interactive(cluster, key) and at(one, "status", "podIP") and live.is_live(one):
-                return f"{self._url_of(one)}{base}"
+                return f"{self.url_of(one)}{base}"
         return f"{self.portal_url}{base}"
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
@@ -321,10 +295,10 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
         percent, last = 10, ""
         while self._start_future is None or not self._start_future.done():
             changed.clear()
-            if self._said != last:
-                last = self._said
-                yield {"progress": percent, "message": last}
-                percent = min(90, percent + 15)
+            if self.said != last:
+                last = self.said
+                yield {"progress": 5 if self._in_line else percent, "message": last}
+                percent = percent if self._in_line else min(90, percent + 15)
             waiting = {asyncio.ensure_future(changed.wait())}
             await asyncio.wait(waiting, timeout=1)
             for one in waiting:
@@ -336,8 +310,7 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
     def _world_site(self) -> Site:
         return self.site.world().site
 
-    def _say(self, words: str) -> None:
-        self._said = words
+    def _tell(self) -> None:
         if self._progress is not None:
             self._progress.set()
 
@@ -358,27 +331,10 @@ class TenantKubeSpawner(Deciding, KubeSpawner):  # type: ignore[misc]  # kubespa
             return False
         return any(one["kind"] == "Pod" for one in live.tops(cluster.watch.index, key, self._world_site))
 
-    def _url_of(self, pod: Object) -> str:
-        address = at(pod, "status", "podIP")
-        host = f"[{address}]" if ":" in address else address
-        return f"http://{host}:{_port_of(pod) or self.port}"
-
     def clear_state(self) -> None:
         """Forget this launch."""
         super().clear_state()
-        self.workload, self._start_future, self._said = None, None, "waiting for its turn"
+        self.workload, self._start_future, self.said, self._in_line = None, None, WAITS, False
 
     async def delete_forever(self) -> None:
         """Nothing: KubeSpawner would ask for the deletion of a volume claim, and there are none."""
-
-
-def _port_of(pod: Object) -> int | None:
-    for _, container in objects(pod, "spec", "containers"):
-        for _, one in objects(container, "ports"):
-            if one.get("name") == _PORT:
-                return int(one["containerPort"])
-    return None
-
-
-def _owner(found: Object) -> str:
-    return next((one["uid"] for one in at(found, "metadata", "ownerReferences") or ()), "")
