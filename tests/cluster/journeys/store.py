@@ -112,4 +112,6 @@ def _endpoint(store: Store, process: subprocess.Popen[bytes]) -> str:
         assert process.poll() is None, f"rclone serve s3 ended: {_log(store).read_text()}"
         return re.search(r"Starting s3 server on \[(http://[\d.]+:\d+)", _log(store).read_text())
 
-    return eventually("the S3 server", look)[1]
+    found = eventually("the S3 server", look)
+    assert found
+    return found[1]
