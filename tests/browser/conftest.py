@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.browser.people import Person, launch, new_context
+from tests.browser.people import Person, browsing, new_context
 from tests.embedded.conftest import hub, hubs, own_hub
 from tests.embedded.harness import Hub
 from tests.tiers import need_chromium
@@ -33,11 +33,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    executable = need_chromium()
-    with sync_playwright() as playwright:
-        browser = launch(playwright, executable)
+    with browsing(need_chromium()) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from playwright.sync_api import (
     Request,
     Response,
     expect,
+    sync_playwright,
 )
 
 from tests.embedded.harness import Hub
@@ -65,6 +66,26 @@ def launch(playwright: Playwright, executable: str) -> Browser:
     """A headless Chromium."""
     expect.set_options(timeout=PATIENCE_MS)
     return playwright.chromium.launch(executable_path=executable, args=list(ARGS))
+
+
+@contextmanager
+def browsing(executable: str) -> Iterator[Browser]:
+    """A headless Chromium; the same one for all who ask while it is there.
+
+    Playwright's synchronous interface can be started once in a thread, and the tests of two folders ask for it.
+    """
+    if _running:
+        yield _running[0]
+        return
+    with sync_playwright() as playwright:
+        _running.append(launch(playwright, executable))
+        try:
+            yield _running[0]
+        finally:
+            _running.pop().close()
+
+
+_running: list[Browser] = []
 
 
 class Person:
