@@ -12,6 +12,10 @@ from spawners.workload import Workload
 State = Literal["starting", "running", "scheduled", "backoff", "stopped", "failed", "finished"]
 
 
+class Unreached(Exception):
+    """Where workloads live cannot be asked just now, or refuses. The text is fit for people."""
+
+
 class RunSeen(Declared):
     """One run as a page shows it."""
 
@@ -48,7 +52,11 @@ class Seen(Declared):
 
 
 class Runtime(Protocol):
-    """Reads, and the few acts that need no launch. KeyError for an id that is not there."""
+    """Reads, and the few acts that need no launch. KeyError for an id that is not there; Unreached."""
+
+    @property
+    def problem(self) -> str:
+        """Why what is told may be old, for people; "" while it is not."""
 
     def workloads(self, tenant: str) -> Sequence[Seen]:
         """All of a tenant, running first, then by name; failed and stopped ones too until they are forgotten."""

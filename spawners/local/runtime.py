@@ -30,6 +30,11 @@ class LocalRuntime:
     def __init__(self, site: LocalSite) -> None:
         self.site = site
 
+    @property
+    def problem(self) -> str:
+        """None: the folders are read anew for each page."""
+        return ""
+
     def workloads(self, tenant: str) -> Sequence[Seen]:
         """All of a tenant: what needs attention first, then what runs, then what ended; by name within."""
         seen = [self._seen(record) for record in self.site.store.records(tenant)]
