@@ -10,6 +10,7 @@ from config.emit import (
     capsule,
     cilium,
     egress,
+    hub,
     metallb,
     namespaces,
     networkpolicy,
@@ -34,6 +35,7 @@ EMITTERS: tuple[Emitter, ...] = (
     metallb.emit,
     egress.emit,
     rbac.emit,
+    hub.emit,
 )
 """One a concern; each yields nothing where the site has not what it is for."""
 

@@ -27,13 +27,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from config.emit.common import Manifest, metadata
+from config.emit.common import HUB_ACCOUNT, Manifest, metadata
 from config.emit.places import worker_labels
 from config.models import Site, Tenant, World
 from config.names import keys
-
-HUB_ACCOUNT = "hub"
-"""The hub's ServiceAccount in the hub's namespace."""
 
 
 def emit(world: World) -> Iterator[Manifest]:

@@ -14,6 +14,8 @@ Manifest = dict[str, Any]
 IPNetwork = IPv4Network | IPv6Network
 Emitter = Callable[[World], Iterable[Manifest]]
 
+HUB_ACCOUNT, PORTAL_ACCOUNT = "hub", "portal"
+"""ServiceAccounts in the hub's namespace, made by the chart."""
 NODE_SELECTOR = "scheduler.alpha.kubernetes.io/node-selector"
 """Annotation of a namespace: what every Pod's nodeSelector gets (PodNodeSelector); another value is refused."""
 CLOUD_METADATA = tuple(

@@ -8,7 +8,7 @@ import pytest
 
 from config.emit import capsule, namespaces
 from config.emit.capsule import emit
-from config.emit.common import NODE_SELECTOR
+from config.emit.common import HUB_ACCOUNT, NODE_SELECTOR
 from config.names import CAPSULE_TENANT
 from tests.unit.config.emit.addon_worlds import addon_world, by_name, golden_test, world_of
 
@@ -54,4 +54,4 @@ def test_capsule_writes_on_the_namespace_what_stands_there(name: str) -> None:
 
 def test_the_hubs_account_is_named_in_one_place(tmp_path: Path) -> None:
     site = world_of(tmp_path, site="addons: {capsule: true}", physics="admins: [ada]").site
-    assert capsule.owner(site) == f"system:serviceaccount:tenanthub:{capsule.HUB_ACCOUNT}"
+    assert capsule.owner(site) == f"system:serviceaccount:tenanthub:{HUB_ACCOUNT}"
