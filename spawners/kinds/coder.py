@@ -122,6 +122,8 @@ class CoderKind(Kind):
             ports=(KubePort(name="http", port=80, target=PORT),),
             addresses=addresses,
             sources=options["open_to"],
+            # The agents in its workspaces call it by the access URL.
+            pods_connect=True,
             ready=Ready(http="/healthz", within_s=300),
             grace_s=60,
             rules=(

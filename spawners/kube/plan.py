@@ -149,6 +149,8 @@ class KubePlan(Declared):
     """LoadBalancer addresses of the Service; none with ports: a Service of type ClusterIP."""
     sources: Literal["network", "everybody"] = "network"
     """Who may connect to the addresses: the subnets of the workload's network, or whoever reaches them."""
+    pods_connect: bool = False
+    """Whether Pods may as well, besides the network: those of its own tenant are who the walls let through to it."""
     ready: Ready | None = None
     grace_s: int = 30
     """Seconds between SIGTERM and SIGKILL."""

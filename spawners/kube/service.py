@@ -61,7 +61,8 @@ def _load_balancer(launch: Launch) -> dict[str, Any]:
 
 
 def source_ranges(launch: Launch) -> list[str]:
-    """Who may connect: the network's own subnets; empty where the plan opens it to everybody.
+    """Who may connect: the network's own subnets, and Pods where the plan says so (kube-proxy asks a Pod's packets to
+    the address for their range, too); empty where the plan opens it to everybody.
 
     kube-proxy reads them family by family and takes an empty list for "everybody", so a family that the Service has
     is never without a range: config.check sees to it that an address lies in a subnet of its network.
@@ -69,4 +70,5 @@ def source_ranges(launch: Launch) -> list[str]:
     if launch.plan.sources == "everybody":
         return []
     network = launch.tenant.network(launch.workload.network) if launch.workload.network else None
-    return [str(subnet) for subnet in network.subnets] if network else []
+    pods = launch.site.cluster.pods if launch.plan.pods_connect else ()
+    return [str(subnet) for subnet in (*network.subnets, *pods)] if network else []
