@@ -28,7 +28,8 @@ def _objects() -> list[Object]:
 
 def test_the_world_is_right_and_uses_every_addon_of_the_paper() -> None:
     kinds = Counter(each["kind"] for each in _objects())
-    assert kinds["Tenant"] == kinds["Namespace"] == kinds["CiliumClusterwideNetworkPolicy"] == 3
+    assert kinds["Tenant"] == kinds["Namespace"] == 3
+    assert kinds["CiliumClusterwideNetworkPolicy"] == 4  # one a tenant, and what is closed to all of them
     assert kinds["IPAddressPool"] == kinds["L2Advertisement"] == kinds["EgressGateway"] == 4
     assert kinds["NetworkPolicy"] == 0  # Cilium holds the wall
 

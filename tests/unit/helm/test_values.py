@@ -1,10 +1,11 @@
-"""values.schema.json: every value is in it and described, the world's fields are those of config/, mistakes are named."""
+"""values.schema.json: every value is in it and described, the world's fields are config/'s, mistakes are named."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ def _schema() -> dict[str, Any]:
     return found
 
 
+@cache
 def _defaults() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
     return found
