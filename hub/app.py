@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from images.lib.quick import defer_iri_grammar, pause_garbage_collection, resume_garbage_collection
 
@@ -14,14 +14,18 @@ defer_iri_grammar()  # before JupyterHub imports jsonschema: a third of the hub'
 import httpx  # noqa: E402
 from jupyterhub.apihandlers.users import UserServerAPIHandler  # noqa: E402
 from jupyterhub.app import JupyterHub  # noqa: E402
+from jupyterhub.utils import url_path_join  # noqa: E402
 from tornado.ioloop import PeriodicCallback  # noqa: E402
+from traitlets import Any as AnyTrait  # noqa: E402
+from traitlets import Callable, default  # noqa: E402
 
 from config.models import World  # noqa: E402
-from hub import leaving, revive, rights  # noqa: E402
+from hub import leaving, orphans, revive, rights  # noqa: E402
+from hub.auth.declared import declared_only  # noqa: E402
 from hub.auth.local import LocalAccounts  # noqa: E402
+from hub.place import Known, Place  # noqa: E402
 from hub.servers import ServerHandler  # noqa: E402
-from spawners.local.folder import Record  # noqa: E402
-from spawners.local.site import LocalSite, site_of  # noqa: E402
+from spawners.workload import Workload  # noqa: E402
 
 _EVERY_MS = 1000
 """The site itself looks at its files no more often than every 2 s; with the same pace every other look would be one."""
@@ -38,18 +42,33 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
     """How often to look for servers of people who have left: once more after a change, for launches under way then."""
     _follow: PeriodicCallback | None = None
     _routes: PeriodicCallback | None = None
-    _revival: asyncio.Task[None] | None = None
+    _tasks: tuple[asyncio.Task[None], ...] = ()
 
-    @property
-    def site(self) -> LocalSite:
-        """The same site that the spawners use."""
-        spawner = self.config.TenantLocalSpawner
-        return site_of(Path(spawner.config_folder), Path(spawner.state_folder))
+    make_place = Callable(help="Makes the Place that workloads live in; the spawners' own site is in it").tag(
+        config=True
+    )
+    place: Any = AnyTrait(help="See hub.place.Place")
+
+    @default("place")
+    def _make_place(self) -> Place:
+        made: Place = self.make_place()
+        return made
+
+    @default("authenticator")
+    def _declared_only(self) -> Any:
+        """Whatever authenticator is configured lets in only whom the world names."""
+        return declared_only(self.authenticator_class)(parent=self, _deprecated_db_session=self.db)
+
+    def init_tornado_settings(self) -> None:
+        """JupyterHub's own, and ourselves for the handlers of orphans."""
+        super().init_tornado_settings()
+        self.tornado_settings["tenanthub"] = self
 
     def init_handlers(self) -> None:
-        """JupyterHub's own, with ours in the place of the one for named servers."""
+        """JupyterHub's own, with ours in the place of the one for named servers, and those of orphans."""
         super().init_handlers()
-        self.handlers = [
+        ours = [(url_path_join(self.hub_prefix, path), handler) for path, handler in orphans.HANDLERS]
+        self.handlers = ours + [
             (path, ServerHandler if handler is UserServerAPIHandler else handler, *rest)
             for path, handler, *rest in self.handlers
         ]
@@ -59,7 +78,10 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
         await self.sync_world()
         await super().start()
         resume_garbage_collection()
-        self._revival = revive.later(self._revive_and_follow(), self.log)
+        self._tasks = (
+            revive.later(self._revive_and_follow(), self.log),
+            revive.later(self.place.beside(self.log), self.log),
+        )
 
     async def _revive_and_follow(self) -> None:
         """Take back what an empty database has forgotten; the hub answers meanwhile."""
@@ -68,7 +90,7 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
         self._follow.start()
         self._routes = PeriodicCallback(self.check_routes, _ROUTES_EVERY_MS)
         self._routes.start()
-        await revive.revive(self.site, self._known, self.hub.api_url, self._reviver_token, self.log)
+        await revive.revive(self.place, self.known, self.own_api_url, self.reviver_token, self.log)
 
     async def check_routes(self) -> None:
         """Give a proxy that was started anew its routes again.
@@ -82,10 +104,18 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
             self.log.warning("The proxy's routes could not be checked: %s", error)
 
     @property
-    def _reviver_token(self) -> str:
+    def reviver_token(self) -> str:
+        """Of the service that asks for what the hub has forgotten."""
         return str(next(service["api_token"] for service in self.services if service["name"] == revive.SERVICE))
 
-    def _known(self) -> tuple[revive.Known, bool]:
+    @property
+    def own_api_url(self) -> str:
+        """The hub's API for itself. Not by the Service of a cluster: that leads here only once the hub is ready."""
+        bound = urlsplit(self.hub.bind_url)
+        host = bound.hostname if bound.hostname not in (None, "", "*", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+        return f"{bound.scheme}://{f'[{host}]' if ':' in host else host}:{bound.port}{self.hub.base_url}api"
+
+    def known(self) -> tuple[Known, bool]:
         """Active servers by account, and whether some are still being checked since the start."""
         spawners = [(user.name, spawner) for user in self.users.values() for spawner in user.spawners.values()]
         known: dict[str, set[str]] = {}
@@ -102,19 +132,20 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
         try:
             world = await self.sync_world()
             if self._looks_left:
-                self._looks_left -= 1
                 await self._end_left(world)
+                self._looks_left -= 1
         except Exception:
             self.log.exception("The world could not be followed; trying again")
 
     async def sync_world(self) -> World:
         """Accounts, groups and roles as the world says, if it has changed. A failure is logged and tried again."""
         # In a thread: to read many files takes longer than others should wait.
-        world = await asyncio.to_thread(self.site.world)
-        version = self.site.worlds.version
+        world: World = await asyncio.to_thread(self.place.world)
+        version = self.place.worlds.version
         if version == self._world_version:
             return world
         try:
+            self.authenticator.declare(world)
             if isinstance(self.authenticator, LocalAccounts):
                 new = await self.authenticator.add_accounts(world)
                 if new:
@@ -129,23 +160,22 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
         return world
 
     async def _end_left(self, world: World) -> None:
-        records = list(self.site.store.records())
-        for record in leaving.undeclared(records, world):
+        live = list(await self.place.live())
+        for workload in leaving.undeclared(live, world):
             self.log.warning(
-                "%s goes on, though its tenant is not declared any more; an operator may stop it", record.workload.id
+                "%s goes on, though its tenant is not declared any more; an operator may stop it", workload.id
             )
-        await leaving.end_left(self.site, leaving.left(records, world), self._stop, self.log)
+        await leaving.end_left(self.place, leaving.left(live, world), self._stop, self.log)
 
-    async def _stop(self, record: Record, reason: str) -> bool:
+    async def _stop(self, workload: Workload, reason: str) -> bool:
         """Stop a server through the hub's own API; False where the hub does not know it. httpx.HTTPError."""
-        workload = record.workload
-        known, _ = self._known()
+        known, _ = self.known()
         if workload.name not in known.get(workload.owner, frozenset()):
             return False
         self.users[workload.owner].spawners[workload.name].stop_reason = reason
-        headers = {"Authorization": f"token {self._reviver_token}"}
+        headers = {"Authorization": f"token {self.reviver_token}"}
         async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as client:
-            answer = await client.delete(f"{self.hub.api_url}/users/{workload.owner}/servers/{workload.name}")
+            answer = await client.delete(f"{self.own_api_url}/users/{workload.owner}/servers/{workload.name}")
             answer.raise_for_status()
         return True
 

@@ -33,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--expires", type=int, default=86400, metavar="SECONDS", help="default: 86400, a day")
     add.add_argument("--note", default="tenanthub token", help="shown on the account's token page")
     add.set_defaults(run=_token)
+    for part, what in _PARTS.items():
+        add = commands.add_parser(part, help=f"on a cluster: {what}", description=_PART_HELP.format(what=what))
+        add.set_defaults(run=_part, part=part)
     config_cli.add_commands(commands, extra_check=_kind_check)
     cli_cluster.add_commands(commands, extra_check=_kind_check)
     return parser
@@ -45,6 +48,21 @@ environment:
   TENANTHUB_STATE   folder that everything is kept in (./state)
   TENANTHUB_CONFIG  the declared world (a demo world, written into the state folder at first start)
 """
+
+
+_PARTS = {
+    "hub": "be the hub",
+    "portal": "be the portal",
+    "culler": "end idle servers",
+    "proxy": "be the proxy in front of hub and portal",
+}
+_PART_HELP = "Become one part of TenantHub on a cluster: {what}. Settings: docs/hub-on-a-cluster.md."
+
+
+def _part(arguments: argparse.Namespace) -> int:
+    from hub.cluster.main import start
+
+    return start(arguments.part)
 
 
 def _kind_check(world, sources):  # type: ignore[no-untyped-def]

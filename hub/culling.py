@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from config.models import IdleRule, World
+from config.store import WorldStore
 from spawners.kinds.base import Kind
 
 
@@ -49,16 +50,11 @@ def should_stop(
     return (now - datetime.fromisoformat(str(started).replace("Z", "+00:00"))).total_seconds() >= rule.max_age_s
 
 
-def configure(c: Any) -> None:
-    """Set up the culler: called by hub/culler_config.py."""
-    from pathlib import Path
-
-    from spawners.local.site import LocalSite
-
-    site = LocalSite(Path(os.environ["TENANTHUB_CONFIG"]), Path(os.environ["TENANTHUB_STATE"]))
+def configure(c: Any, worlds: WorldStore, kinds: Mapping[str, Kind]) -> None:
+    """Set up the culler: called by its configuration files."""
 
     def arbiter(*, inactive: timedelta | None, server: Mapping[str, Any], **_: Any) -> bool:
-        return should_stop(site.world(), site.kinds, server, inactive, datetime.now(UTC))
+        return should_stop(worlds.current(), kinds, server, inactive, datetime.now(UTC))
 
     c.IdleCuller.cull_arbiter_hook = arbiter
     c.IdleCuller.cull_every = int(os.environ.get("TENANTHUB_CULL_EVERY_S", "60"))

@@ -12,47 +12,44 @@ from logging import Logger
 import httpx
 
 from config.models import World
-from hub.revive import end_forgotten
-from spawners.local.folder import Record
-from spawners.local.site import LocalSite
-from spawners.local.store import is_live
+from hub.place import Place
+from spawners.workload import Workload
 
 
-def left(records: Iterable[Record], world: World) -> list[Record]:
-    """Live workloads of people who do not belong to the workload's tenant any more."""
+def left(live: Iterable[Workload], world: World) -> list[Workload]:
+    """Of what lives, that of people who do not belong to the workload's tenant any more."""
     return [
-        record
-        for record in records
-        if is_live(record)
-        and not record.workload.tenant_owned
-        and (tenant := world.tenants.get(record.workload.tenant)) is not None
-        and record.workload.owner not in tenant.people
+        workload
+        for workload in live
+        if not workload.tenant_owned
+        and (tenant := world.tenants.get(workload.tenant)) is not None
+        and workload.owner not in tenant.people
     ]
 
 
-def undeclared(records: Iterable[Record], world: World) -> list[Record]:
-    """Live workloads of tenants that are not declared any more."""
-    return [record for record in records if is_live(record) and record.workload.tenant not in world.tenants]
+def undeclared(live: Iterable[Workload], world: World) -> list[Workload]:
+    """Of what lives, that of tenants that are not declared any more."""
+    return [workload for workload in live if workload.tenant not in world.tenants]
 
 
-def reason(record: Record) -> str:
+def reason(workload: Workload) -> str:
     """What the record of a server that was ended so says."""
-    return f"stopped, because {record.workload.owner} no longer belongs to {record.workload.tenant}"
+    return f"stopped, because {workload.owner} no longer belongs to {workload.tenant}"
 
 
 async def end_left(
-    site: LocalSite,
-    records: Iterable[Record],
-    stop: Callable[[Record, str], Awaitable[bool]],
+    place: Place,
+    live: Iterable[Workload],
+    stop: Callable[[Workload, str], Awaitable[bool]],
     log: Logger,
 ) -> None:
-    """End these. *stop* asks the hub, and is False where the hub knows no such server: then its process is ended."""
-    for record in records:
-        why = reason(record)
+    """End these. *stop* asks the hub, and is False where the hub knows no such server: then the place ends it."""
+    for workload in live:
+        why = reason(workload)
         try:
-            if not await stop(record, why):
-                await end_forgotten(site, record, "stopped", why)
+            if not await stop(workload, why):
+                await place.end(workload, why, log)
         except httpx.HTTPError as error:
-            log.warning("%s could not be stopped: %s; trying again", record.workload.id, error)
+            log.warning("%s could not be stopped: %s; trying again", workload.id, error)
         else:
-            log.info("%s: %s", record.workload.id, why)
+            log.info("%s: %s", workload.id, why)

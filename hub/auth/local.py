@@ -1,13 +1,14 @@
 """Local accounts with hashed, changeable passwords: jupyterhub-nativeauthenticator, without sign-up.
 
-The accounts are the people that the world names. Each gets a generated password, kept in a file of mode 0600 for
-whoever runs the hub; the database holds bcrypt hashes only.
+The accounts are the people that the world names. Each gets the first password that the operator gave in a file, else a
+generated one, kept in a file of mode 0600 for whoever runs the hub; the database holds bcrypt hashes only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,16 @@ from config.names import is_reserved
 from spawners.local.secrets import generate_password
 
 _USED = (r"/change-password",)
+_HASH = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 
 
 class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthenticator has no types
     """NativeAuthenticator for declared accounts only."""
 
     passwords_file = Unicode(help="File of mode 0600 that generated passwords are appended to").tag(config=True)
+    accounts_file = Unicode(
+        help="File of first passwords, read only: lines of account and password, or account and bcrypt hash"
+    ).tag(config=True)
     _declared: frozenset[str] = frozenset()
 
     def check_allowed(self, username: str, authentication: Any = None) -> bool:
@@ -54,7 +59,7 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
         self.admin_users = set(world.site.operators)  # else a former operator would become one again at the sign-in
         known = {info.username for info in self.db.query(UserInfo)}
         new = sorted(self._declared - known)
-        kept = self._kept()
+        kept = {**_pairs(self.passwords_file), **_pairs(self.accounts_file)}
         for name in new:
             # A lost database makes the account again with the password that its owner was told.
             if name not in kept:
@@ -65,14 +70,6 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
             self.db.add(UserInfo(username=name, password=hashed, is_authorized=True))
         self.db.commit()
         return new
-
-    def _kept(self) -> dict[str, str]:
-        try:
-            lines = Path(self.passwords_file).read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return {}
-        pairs = (line.split() for line in lines if line and not line.startswith("#"))
-        return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
     def _keep(self, name: str, password: str) -> None:
         path = Path(self.passwords_file)
@@ -86,6 +83,18 @@ class LocalAccounts(NativeAuthenticator):  # type: ignore[misc]  # nativeauthent
             stream.write(f"{name:<30} {password}\n")
 
 
+def _pairs(path: str) -> dict[str, str]:
+    """Account and password by lines; none where there is no such file."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines() if path else []
+    except OSError:
+        return {}
+    pairs = (line.split() for line in lines if line and not line.startswith("#"))
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
 def _hashed(password: str) -> bytes:
-    """bcrypt, slow on purpose (a quarter of a second): for a thread, many at once."""
+    """bcrypt, slow on purpose (a quarter of a second): for a thread, many at once. A hash stays as it is."""
+    if _HASH.fullmatch(password):
+        return password.encode()
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from config.models import Tenant, World
 from hub.portal.auth import Forbidden, Visitor
 from hub.portal.context import Portal
-from hub.portal.hub_client import HubRefused
+from hub.portal.hub_client import HubDown, HubRefused
 from hub.portal.launch import Attempt, Checked, check
 from hub.portal.views.rights import Access, access, tenant_of
 from spawners.kinds.base import Kind
@@ -22,6 +22,8 @@ from spawners.runtime import Seen
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+Orphans = frozenset[tuple[str, str]]
+"""Owners and names."""
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,60}")
 
@@ -39,6 +41,8 @@ class Found:
     kind: Kind | None
     seen: Seen
     allowed: Access
+    orphan: bool = False
+    """Whether the hub does not know it, though it lives."""
 
 
 async def reading(function: Callable[..., _T], *arguments: object) -> _T:
@@ -68,6 +72,23 @@ async def workloads(portal: Portal, tenant: str) -> Sequence[Seen]:
     return await run_in_threadpool(portal.runtime.workloads, tenant)
 
 
+async def orphans(portal: Portal, visitor: Visitor, tenant: str) -> Orphans:
+    """What lives of a tenant and the hub does not know, as far as the visitor may see it. Empty where the hub does not
+    say: a page without it is better than none."""
+    if not portal.settings.orphans:
+        return frozenset()
+
+    async def ask() -> Orphans:
+        return frozenset(await portal.hub.orphans(visitor.token, tenant))
+
+    try:
+        found: Orphans = await portal.orphans.get((tenant, visitor.name), ask)
+    except (HubDown, HubRefused) as error:
+        log.info("orphans of %s: %s", tenant, error)
+        return frozenset()
+    return found
+
+
 async def find(
     portal: Portal, visitor: Visitor, tenant_name: str, owner: str, name: str, *, to_act: bool = False
 ) -> Found:
@@ -88,7 +109,8 @@ async def find(
         raise NotFound(missing)
     if to_act:
         require_act(visitor, owner, allowed)
-    return Found(world, tenant, portal.kinds.get(seen.workload.kind), seen, allowed)
+    lost = seen.live and (owner, name) in await orphans(portal, visitor, tenant.name)
+    return Found(world, tenant, portal.kinds.get(seen.workload.kind), seen, allowed, lost)
 
 
 def require_act(visitor: Visitor, owner: str, allowed: Access = "own") -> None:
@@ -168,6 +190,32 @@ async def stop(portal: Portal, visitor: Visitor, found: Found) -> None:
     except HubRefused as refused:
         raise Refusal.of("hub", str(refused)) from None
     log.info("%s stopped %s", visitor.name, work.id)
+
+
+async def take_back(portal: Portal, visitor: Visitor, found: Found) -> None:
+    """Let the hub know an orphan of the tenant again. Refusal in the hub's words."""
+    await _of_orphan(portal, found, portal.hub.take_back(visitor.token, *_parts(found)))
+    log.info("%s took back %s", visitor.name, found.seen.workload.id)
+
+
+async def remove(portal: Portal, visitor: Visitor, found: Found) -> None:
+    """End an orphan. Refusal in the hub's words."""
+    await _of_orphan(portal, found, portal.hub.remove_orphan(visitor.token, *_parts(found)))
+    log.info("%s removed %s", visitor.name, found.seen.workload.id)
+
+
+def _parts(found: Found) -> tuple[str, str, str]:
+    work = found.seen.workload
+    return work.tenant, work.owner, work.name
+
+
+async def _of_orphan(portal: Portal, found: Found, asking: Awaitable[None]) -> None:
+    try:
+        await asking
+    except HubRefused as refused:
+        raise Refusal.of("hub", str(refused)) from None
+    finally:
+        portal.orphans.forget()
 
 
 async def act(function: Callable[..., None], *arguments: object) -> None:

@@ -41,11 +41,13 @@ def create_app(
     kinds: Mapping[str, Kind],
     runtime: Runtime,
     hub: Hub,
-    tools: Tools,
+    tools: Tools | None,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    key: bytes | None = None,
+    ready: Callable[[], bool] = lambda: True,
 ) -> FastAPI:
-    """The application. The cookies' key is in the state folder (made at the first start). OSError as it comes."""
+    """The application. *key*: of the cookies; None: in the state folder, made at the first start (OSError)."""
     prefix = settings.prefix.rstrip("/")
 
     @asynccontextmanager
@@ -72,10 +74,11 @@ def create_app(
         runtime=runtime,
         hub=hub,
         tools=tools,
-        sealer=Sealer(load_key(settings.state / "portal" / "cookie.key")),
+        sealer=Sealer(load_key(settings.state / "portal" / "cookie.key") if key is None else key),
         templates=make_templates(),
         clock=clock,
         locks=Locks(),
+        ready=ready,
     )
     errors.install(app)
     app.add_api_route(f"{prefix}/static/{{name}}", static, include_in_schema=False)

@@ -165,7 +165,7 @@ def _set_cookie(
         value,
         max_age=max_age_s,
         path=portal.settings.prefix,
-        secure=scheme == "https",
+        secure=portal.settings.https or scheme == "https",
         httponly=True,
         samesite="lax",
     )

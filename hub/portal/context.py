@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from hub.portal.hub_client import Hub
 from hub.portal.launch import Locks
 from hub.portal.sealing import Sealer
 from hub.portal.settings import Settings
+from hub.portal.shown import Shown
 from spawners.kinds.base import Kind
 from spawners.plan import Tools
 from spawners.runtime import Runtime
@@ -40,13 +41,18 @@ class Portal:
     kinds: Mapping[str, Kind]
     runtime: Runtime
     hub: Hub
-    tools: Tools
+    tools: Tools | None
+    """Programs of this machine; None on a cluster."""
     sealer: Sealer
     templates: Environment
     clock: Callable[[], datetime]
     """Now, aware."""
     locks: Locks
     """One launch at a time for one name."""
+    ready: Callable[[], bool] = lambda: True
+    """Whether it knows what runs."""
+    orphans: Shown = field(default_factory=Shown)
+    """What the hub said of orphans, for a while."""
 
 
 def portal_of(request: Request) -> Portal:

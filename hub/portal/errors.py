@@ -18,9 +18,12 @@ from hub.portal.context import portal_of
 from hub.portal.hub_client import HubDown, HubRefused
 from hub.portal.render import page
 from spawners.refusal import Refusal, Violation
+from spawners.runtime import Unreached
 
 log = logging.getLogger(__name__)
 RETRY_S = 3
+_PASSES = (502, 503)
+"""What goes over by itself: the page tries again."""
 
 
 def install(app: FastAPI) -> None:
@@ -28,7 +31,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SignInNeeded, _sign_in)
     app.add_exception_handler(Exception, _any)
     for known in (
-        Forbidden, NotFound, HubDown, HubRefused, WorldError, Refusal, RequestValidationError, HTTPException,
+        Forbidden, NotFound, HubDown, HubRefused, WorldError, Refusal, RequestValidationError, HTTPException, Unreached,
     ):  # fmt: skip
         app.add_exception_handler(known, _known)
 
@@ -52,7 +55,13 @@ async def _sign_in(request: Request, error: Exception) -> Response:
     return begin_sign_in(request, portal)
 
 
-_TITLES = {403: "Not allowed", 404: "Not found", 405: "Not possible", 502: "The hub is being restarted"}
+_TITLES = {
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible",
+    502: "The hub is being restarted",
+    503: "Not available just now",
+}
 
 
 def told(error: Exception) -> tuple[int, str, tuple[Violation, ...]]:
@@ -66,6 +75,8 @@ def told(error: Exception) -> tuple[int, str, tuple[Violation, ...]]:
             return 502, "the hub does not answer: it is being restarted; try again in a moment", ()
         case HubRefused():
             return (error.status if error.status < 500 else 502), str(error), ()
+        case Unreached():
+            return 503, "the cluster does not answer just now, so this cannot be shown; what runs there goes on", ()
         case WorldError():
             return 503, "the declared world cannot be read; its operator must mend it", ()
         case Refusal():
@@ -82,6 +93,8 @@ def told(error: Exception) -> tuple[int, str, tuple[Violation, ...]]:
 
 async def _known(request: Request, error: Exception) -> Response:
     status, message, violations = told(error)
+    if isinstance(error, Unreached):
+        log.warning("%s %s: %s", request.method, request.url.path, error)
     return await _say(request, status, message, violations)
 
 
@@ -100,8 +113,8 @@ async def _say(request: Request, status: int, message: str, violations: tuple[Vi
     context: dict[str, Any] = {
         "title": _TITLES.get(status, "This did not work"),
         "message": message,
-        "retry_s": RETRY_S if status == 502 and request.method == "GET" else None,
-        "resend": await _sent(request) if status == 502 and request.method == "POST" else (),
+        "retry_s": RETRY_S if status in _PASSES and request.method == "GET" else None,
+        "resend": await _sent(request) if status in _PASSES and request.method == "POST" else (),
     }
     response = page(request, portal_of(request), visitor, "error.html", status, **context)
     response.headers.update(retry)

@@ -65,6 +65,15 @@ class Hub(Protocol):
     async def stop(self, token: str, owner: str, name: str) -> None:
         """Stop a named server; returns when the hub has begun."""
 
+    async def orphans(self, token: str, tenant: str) -> list[tuple[str, str]]:
+        """Owners and names of what lives and the hub does not know, as far as the token's owner may see it."""
+
+    async def take_back(self, token: str, tenant: str, owner: str, name: str) -> None:
+        """Know such a one again."""
+
+    async def remove_orphan(self, token: str, tenant: str, owner: str, name: str) -> None:
+        """End such a one."""
+
     def progress(self, token: str, owner: str, name: str) -> AsyncIterator[dict[str, Any]]:
         """Events of a start: progress 0-100, message, at the end ready or failed."""
 
@@ -158,6 +167,27 @@ class HubClient:
                 raise
         except httpx.ReadTimeout:
             return
+        except httpx.HTTPError:
+            raise HubDown("the hub does not answer") from None
+
+    async def orphans(self, token: str, tenant: str) -> list[tuple[str, str]]:
+        """GET /tenanthub/{tenant}/orphans (hub/orphans.py)."""
+        found = (await self._orphan("GET", token, tenant)).json()
+        return [(str(one["owner"]), str(one["name"])) for one in found]
+
+    async def take_back(self, token: str, tenant: str, owner: str, name: str) -> None:
+        """POST /tenanthub/{tenant}/orphans/{owner}/{name}."""
+        await self._orphan("POST", token, tenant, owner, name)
+
+    async def remove_orphan(self, token: str, tenant: str, owner: str, name: str) -> None:
+        """DELETE /tenanthub/{tenant}/orphans/{owner}/{name}."""
+        await self._orphan("DELETE", token, tenant, owner, name)
+
+    async def _orphan(self, method: str, token: str, tenant: str, *one: str) -> httpx.Response:
+        parts = "/".join(quote(part, safe="") for part in (tenant, "orphans", *one))
+        timeout = START_TIMEOUT_S if one else CALL_TIMEOUT_S
+        try:
+            return await self._call(method, token, f"{self._settings.api_url}/tenanthub/{parts}", timeout=timeout)
         except httpx.HTTPError:
             raise HubDown("the hub does not answer") from None
 

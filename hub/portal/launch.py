@@ -65,10 +65,18 @@ def fit(tenant: Tenant, seen: Sequence[Seen], size: Size, leave_out: str = "") -
     return overruns(tenant, usage_of(seen, leave_out), size)
 
 
+def lacking(kind: Kind, tools: Tools | None) -> str | None:
+    """What is missing here for *kind*, in words; None when it can run. *tools*: this machine's; None: on a cluster,
+    where images hold all that is needed and only a kind made for one machine cannot run."""
+    if tools is not None:
+        return kind.missing(tools)
+    return "it was made for one machine, not for a cluster" if type(kind).kube is Kind.kube else None
+
+
 def check(
     world: World,
     kinds: Mapping[str, Kind],
-    tools: Tools,
+    tools: Tools | None,
     seen: Sequence[Seen],
     attempt: Attempt,
     started_by: str,
@@ -89,7 +97,7 @@ def check(
         )
     except Refusal as refusal:
         return Checked(refusal.violations)
-    missing = kinds[workload.kind].missing(tools)
+    missing = lacking(kinds[workload.kind], tools)
     violations = [Violation("", missing)] if missing else []
     violations += fit(world.tenants[attempt.tenant], seen, workload.size, workload.id)
     return Checked(tuple(violations), workload)

@@ -20,11 +20,15 @@ from hub.portal.views.text import duration_text, size_text
 
 FOLDER = Path(__file__).parent
 NO_STORE = {"Cache-Control": "no-store"}
+STALE = "stale"
+"""The name of the live part of every page."""
 NOTICES = {
     "stopped": "It is being stopped.",
     "forgotten": "Removed from the list.",
     "run-asked": "A run was asked for; it begins in a moment.",
     "again": "This was started before; here it is.",
+    "taken-back": "It was taken back: the hub knows it again.",
+    "removed": "It was ended and removed.",
 }
 """What a page may say after an act. Only these: a text of the URL is never shown."""
 
@@ -100,7 +104,13 @@ def _base(request: Request, portal: Portal, visitor: Visitor | None) -> dict[str
         "htmx": portal.settings.htmx is not None,
         "notice": NOTICES.get(request.query_params.get("notice", ""), ""),
         "problems": _problems(portal, visitor),
+        "stale": swap(STALE, stale(portal)) if visitor else "",
     }
+
+
+def stale(portal: Portal) -> Markup:
+    """That what is shown may be old; empty while it is not. A live part of every page."""
+    return part(portal, "parts/stale.html", problem=portal.runtime.problem)
 
 
 def _site_title(portal: Portal) -> str:

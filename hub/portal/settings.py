@@ -33,6 +33,10 @@ class Settings:
     config: Path = Path()
     """Folder of the declared world."""
     state: Path = Path()
+    https: bool = False
+    """Whether people come by TLS only, so that cookies are for TLS whatever a proxy says."""
+    orphans: bool = False
+    """Whether the hub may have forgotten what runs, and people decide on it; on one machine the hub does."""
     htmx: Path | None = None
     """htmx.min.js; without it the pages work, but do not refresh by themselves."""
 
@@ -49,15 +53,6 @@ class Settings:
     def server_url(self, owner: str, name: str) -> str:
         """Where the hub's proxy answers for a named server, for a browser."""
         return f"{self.base_url}user/{owner}/{name}/"
-
-
-_NEEDED = (
-    "JUPYTERHUB_API_URL",
-    "JUPYTERHUB_API_TOKEN",
-    "TENANTHUB_PORTAL_PORT",
-    "TENANTHUB_CONFIG",
-    "TENANTHUB_STATE",
-)
 
 
 def from_environment(env: Mapping[str, str]) -> Settings:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.models import Profile, Tenant
-from hub.portal.launch import usage_of
+from hub.portal.launch import lacking, usage_of
 from hub.portal.settings import Settings
 from hub.portal.views.rights import Access
 from spawners.kinds.base import Kind
@@ -208,7 +208,7 @@ def owners_of(kind: Kind, tenant: Tenant, account: str) -> list[str]:
     return [account if owner == "person" else tenant.account for owner in sorted(kind.owners)]
 
 
-def profile_out(profile: Profile, kind: Kind, tenant: Tenant, account: str, tools: Tools) -> ProfileOut:
+def profile_out(profile: Profile, kind: Kind, tenant: Tenant, account: str, tools: Tools | None) -> ProfileOut:
     """A profile as *account* sees it."""
     return ProfileOut(
         name=profile.name,
@@ -217,7 +217,7 @@ def profile_out(profile: Profile, kind: Kind, tenant: Tenant, account: str, tool
         kind=kind.name,
         sizes=[size.name for size in profile.sizes],
         owners=owners_of(kind, tenant, account),
-        missing=kind.missing(tools),
+        missing=lacking(kind, tools),
     )
 
 

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from config.models import Tenant, World
-from hub.portal.acts import NotFound, my_tenant, workloads, world_of
+from hub.portal.acts import NotFound, my_tenant, orphans, workloads, world_of
 from hub.portal.auth import SignedIn, Visitor, finish_sign_in, sign_out
 from hub.portal.context import Portal, portal_of
-from hub.portal.render import live, page, part, swap
+from hub.portal.render import STALE, live, page, part, stale, swap
 from hub.portal.views.home import tenant_view
 
 router = APIRouter(include_in_schema=False)
@@ -50,18 +50,27 @@ async def home_live(request: Request, visitor: SignedIn) -> Response:
         for tenant in world.tenants_of(visitor.name)
         if tenant.name in request.query_params
     }
-    return live(parts, request.query_params)
+    return live({STALE: stale(portal), **parts}, request.query_params)
 
 
 async def _view(portal: Portal, world: World, tenant: Tenant, visitor: Visitor) -> Any:
     seen = await workloads(portal, tenant.name)
-    return tenant_view(portal.settings, world, portal.kinds, portal.tools, tenant, visitor.name, seen)
+    lost = await orphans(portal, visitor, tenant.name)
+    return tenant_view(portal.settings, world, portal.kinds, portal.tools, tenant, visitor.name, seen, lost)
 
 
 @router.get("/health")
 async def health() -> Response:
     """For whoever watches the process: it answers."""
     return PlainTextResponse("ok\n")
+
+
+@router.get("/ready")
+async def is_ready(request: Request) -> Response:
+    """Whether it can show what runs: not until that was listed once."""
+    if portal_of(request).ready():
+        return PlainTextResponse("ok\n")
+    return PlainTextResponse("what runs on the cluster has not been listed yet\n", 503)
 
 
 @router.get("/oauth_callback")

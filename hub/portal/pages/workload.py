@@ -16,7 +16,7 @@ from hub.portal.acts import Found, NotFound, find, reading, run_id
 from hub.portal.auth import SignedIn, Visitor
 from hub.portal.context import Portal, portal_of
 from hub.portal.hub_client import HubDown, HubRefused
-from hub.portal.render import NO_STORE, fragment, live, page, part, swap
+from hub.portal.render import NO_STORE, STALE, fragment, live, page, part, stale, swap
 from hub.portal.views.text import counts_text, outcome, plain_log
 from hub.portal.views.workload import WorkloadPage, progress_view, upload_row, workload_page
 from spawners.refusal import Refusal
@@ -51,6 +51,7 @@ def _view(portal: Portal, visitor: Visitor, found: Found) -> WorkloadPage:
         found.allowed,
         found.seen,
         portal.clock(),
+        found.orphan,
     )
 
 
@@ -77,7 +78,8 @@ async def refresh(request: Request, visitor: SignedIn, found: Looking) -> Respon
     portal = portal_of(request)
     if request.query_params.get("phase") != PHASES.get(found.seen.state, "ended"):
         return Response(headers={"HX-Refresh": "true", **NO_STORE})
-    return live(await _parts(portal, visitor, found, _view(portal, visitor, found)), request.query_params)
+    parts = await _parts(portal, visitor, found, _view(portal, visitor, found))
+    return live({STALE: stale(portal), **parts}, request.query_params)
 
 
 async def _parts(portal: Portal, visitor: Visitor, found: Found, view: WorkloadPage) -> dict[str, Markup]:
@@ -148,6 +150,30 @@ async def run_page(request: Request, visitor: SignedIn, found: Looking, run: str
     )
 
 
+@router.get("/remove")
+async def confirm_removal(request: Request, visitor: SignedIn, found: Looking) -> Response:
+    """What it means to end one that the hub forgot."""
+    portal = portal_of(request)
+    if not found.orphan:
+        return _back(portal, found)
+    view = _view(portal, visitor, found)
+    return page(request, portal, visitor, "confirm.html", w=view, act="remove", error="")
+
+
+@router.post("/remove")
+@router.post("/take-back")
+async def of_orphan(request: Request, visitor: SignedIn, found: Looking) -> Response:
+    """End it, or let the hub know it again. Whose it is to do, the hub decides."""
+    portal = portal_of(request)
+    removing = request.url.path.endswith("/remove")
+    try:
+        await (acts.remove if removing else acts.take_back)(portal, visitor, found)
+    except Refusal as refusal:
+        view = _view(portal, visitor, found)
+        return page(request, portal, visitor, "refused.html", 409, w=view, error=str(refusal))
+    return _back(portal, found, "removed" if removing else "taken-back")
+
+
 @router.get("/stop")
 @router.get("/forget")
 async def confirm(request: Request, visitor: SignedIn, found: Acting) -> Response:
@@ -216,6 +242,7 @@ async def password(request: Request, visitor: SignedIn, found: Acting) -> Respon
 
 @router.get("/run-now")
 @router.get("/password")
+@router.get("/take-back")
 async def back(request: Request, found: Looking) -> Response:
     """Where a sign-in in between lands: these are posted, so it is asked for again on the page."""
     return _back(portal_of(request), found)

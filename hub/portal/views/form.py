@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from config.models import Profile, Tenant
-from hub.portal.launch import fit, usage_of
+from hub.portal.launch import fit, lacking, usage_of
 from hub.portal.views.text import cores_text, picture, size_text
 from spawners.form import Field, Form, make_form
 from spawners.kinds.base import Kind
@@ -85,7 +85,7 @@ def form_page(
     tenant: Tenant,
     account: str,
     seen: Sequence[Seen],
-    tools: Tools,
+    tools: Tools | None,
     *,
     name: str,
     display_name: str | None = None,
@@ -114,7 +114,7 @@ def form_page(
         groups=groups(form, without=("size",)),
         size=size,
         fit=fit_of(tenant, profile, seen, str(size.value) if size else None, f"{tenant.name}/{page_owner}/{name}"),
-        missing=kind.missing(tools),
+        missing=lacking(kind, tools),
         errors=summary(form, wrong),
         display_name_errors=_of("display_name", wrong),
         owner_errors=_of("owner", wrong),

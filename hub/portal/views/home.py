@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from config.models import Profile, Tenant, World
-from hub.portal.launch import usage_of
+from hub.portal.launch import lacking, usage_of
 from hub.portal.settings import Settings
 from hub.portal.views.rights import Access, access
-from hub.portal.views.text import STATES, Badge, cores_text, picture, size_text
+from hub.portal.views.text import FORGOTTEN, ORPHAN, STATES, Badge, cores_text, picture, size_text
 from spawners.kinds.base import Kind
 from spawners.plan import Tools
 from spawners.quota import Usage
@@ -112,13 +112,17 @@ def tenant_view(
     settings: Settings,
     world: World,
     kinds: Mapping[str, Kind],
-    tools: Tools,
+    tools: Tools | None,
     tenant: Tenant,
     account: str,
     seen: Sequence[Seen],
+    orphans: frozenset[tuple[str, str]] = frozenset(),
 ) -> TenantView:
-    """All that the home page shows of one tenant to *account*."""
-    rows = [(one.state, row(settings, kinds, tenant, account, one)) for one in seen]
+    """All that the home page shows of one tenant to *account*. *orphans*: owners and names that the hub forgot."""
+    rows = [
+        (one.state, row(settings, kinds, tenant, account, one, (one.workload.owner, one.workload.name) in orphans))
+        for one in seen
+    ]
     over = ("stopped", "finished")
     return TenantView(
         name=tenant.name,
@@ -135,7 +139,7 @@ def tenant_view(
     )
 
 
-def card(settings: Settings, kind: Kind, tools: Tools, tenant: Tenant, profile: Profile) -> Card:
+def card(settings: Settings, kind: Kind, tools: Tools | None, tenant: Tenant, profile: Profile) -> Card:
     """The card of one profile."""
     return Card(
         name=profile.name,
@@ -144,7 +148,7 @@ def card(settings: Settings, kind: Kind, tools: Tools, tenant: Tenant, profile: 
         description=profile.description,
         kind=kind.title,
         url=f"{settings.prefix}new/{tenant.name}/{profile.name}",
-        missing=kind.missing(tools),
+        missing=lacking(kind, tools),
     )
 
 
@@ -160,7 +164,9 @@ def owner_text(account: str, tenant: Tenant, owner: str) -> str:
     return "you" if owner == account else owner
 
 
-def row(settings: Settings, kinds: Mapping[str, Kind], tenant: Tenant, account: str, seen: Seen) -> Row:
+def row(
+    settings: Settings, kinds: Mapping[str, Kind], tenant: Tenant, account: str, seen: Seen, orphan: bool = False
+) -> Row:
     """One line of the list; without links where the reader may not open it."""
     work = seen.workload
     kind = kinds.get(work.kind)
@@ -171,13 +177,13 @@ def row(settings: Settings, kinds: Mapping[str, Kind], tenant: Tenant, account: 
         icon=picture("", work.kind, kind.icon if kind else ""),
         kind=kind.title if kind else work.kind,
         url=page_url(settings, seen) if allowed != "none" else None,
-        badge=STATES[seen.state],
-        message=seen.message if allowed != "none" else "",
+        badge=FORGOTTEN if orphan and seen.live else STATES[seen.state],
+        message=(ORPHAN if orphan and seen.live else seen.message) if allowed != "none" else "",
         address=address_text(seen) if allowed != "none" else None,
         next_run=seen.next_run,
         owner=owner_text(account, tenant, work.owner),
         since=seen.changed,
-        steps=steps(settings, kind, seen, allowed),
+        steps=steps(settings, kind, seen, allowed, orphan),
     )
 
 
@@ -190,11 +196,13 @@ def address_text(seen: Seen) -> str | None:
     return f"{host}:{port}" if port else host
 
 
-def steps(settings: Settings, kind: Kind | None, seen: Seen, allowed: Access) -> tuple[Step, ...]:
+def steps(settings: Settings, kind: Kind | None, seen: Seen, allowed: Access, orphan: bool = False) -> tuple[Step, ...]:
     """What the reader can do next with it, the likeliest first."""
     if allowed == "none":
         return ()
     page, work = page_url(settings, seen), seen.workload
+    if orphan and seen.live:
+        return (Step("Take back or remove", page, "link-slash", "primary"),)
     see = Step("See page", page, "eye")
     if allowed == "look":
         return (see,)

@@ -27,6 +27,8 @@ STATES: dict[State, Badge] = {
     "failed": Badge("Failed", "danger", "circle-xmark"),
     "finished": Badge("Finished", "secondary", "circle-check"),
 }
+FORGOTTEN = Badge("Runs, unknown to the hub", "warning", "link-slash")
+ORPHAN = "The hub lost its memory of this one while it ran. It still runs and counts against the quota."
 OUTCOMES: dict[str, Badge] = {
     "running": Badge("Running", "info", "spinner"),
     "ok": Badge("Done", "success", "circle-check"),

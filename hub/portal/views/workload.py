@@ -12,7 +12,17 @@ from hub.portal.settings import Settings
 from hub.portal.views.clients import ClientHelp, client_help
 from hub.portal.views.home import address_text, again_url, owner_text, page_url
 from hub.portal.views.rights import Access
-from hub.portal.views.text import STATES, Badge, amount_text, cores_text, label_of, picture, size_text
+from hub.portal.views.text import (
+    FORGOTTEN,
+    ORPHAN,
+    STATES,
+    Badge,
+    amount_text,
+    cores_text,
+    label_of,
+    picture,
+    size_text,
+)
 from spawners.kinds.base import Kind
 from spawners.runtime import Seen
 from spawners.schedule import ScheduleError, describe, next_runs
@@ -47,6 +57,8 @@ class Acts:
     forget: bool
     run_now: bool
     password: bool
+    take_back: bool = False
+    remove: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,8 +103,9 @@ def workload_page(
     allowed: Access,
     seen: Seen,
     now: datetime,
+    orphan: bool = False,
 ) -> WorkloadPage:
-    """What *account* sees of it. *kind* is None where this installation no longer has it."""
+    """What *account* sees of it. *kind* is None where it is no longer installed here; *orphan*: the hub forgot it."""
     work = seen.workload
     panels: tuple[str, ...] = kind.panels if kind else ("log", "options")
     return WorkloadPage(
@@ -107,7 +120,7 @@ def workload_page(
         owner=owner_text(account, tenant, work.owner),
         started_by="you" if work.started_by == account else work.started_by,
         asked=work.asked,
-        badge=STATES[seen.state],
+        badge=FORGOTTEN if orphan else STATES[seen.state],
         state=seen.state,
         message=seen.message,
         changed=seen.changed,
@@ -120,8 +133,8 @@ def workload_page(
         clients=client_help(seen.endpoints) if seen.live else (),
         schedule=schedule_view(seen, now) if "schedule" in panels else None,
         options=option_rows(kind, seen),
-        notes=notes(world, tenant, kind, seen),
-        acts=acts(settings, world, tenant, kind, allowed, seen),
+        notes=((ORPHAN, orphan_words(kind, seen)) if orphan else ()) + notes(world, tenant, kind, seen),
+        acts=orphan_acts(kind, seen) if orphan else acts(settings, world, tenant, kind, allowed, seen),
         stop_words=stop_words(panels, bool(kind and kind.interactive), seen),
     )
 
@@ -140,6 +153,29 @@ def acts(settings: Settings, world: World, tenant: Tenant, kind: Kind | None, al
         run_now=mine and seen.live and bool(kind and "schedule" in kind.panels),
         password=mine and seen.has_password,
     )
+
+
+def can_take_back(kind: Kind | None, seen: Seen) -> bool:
+    """Only what runs unattended: a server that people open lost its sign-in with the hub's memory."""
+    return seen.workload.tenant_owned and kind is not None and not kind.interactive
+
+
+def orphan_words(kind: Kind | None, seen: Seen) -> str:
+    """What can be done with one that the hub forgot."""
+    if can_take_back(kind, seen):
+        return "Take it back, and it goes on as it is; or remove it, which ends it."
+    return (
+        "It cannot be opened any more, since its sign-in went with the hub's memory."
+        " Remove it, which ends it, and start it again."
+    )
+
+
+def orphan_acts(kind: Kind | None, seen: Seen) -> Acts:
+    """For whoever sees it: that it is there is everybody's matter who may look at it, and the hub decides again."""
+    return Acts(
+        open_url=None, stop=False, again_url=None, forget=False, run_now=False, password=False,
+        take_back=can_take_back(kind, seen), remove=True,
+    )  # fmt: skip
 
 
 def notes(world: World, tenant: Tenant, kind: Kind | None, seen: Seen) -> tuple[str, ...]:

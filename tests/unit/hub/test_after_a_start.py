@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from config.demo import write_demo
+from hub.embedded.place import LocalPlace, forgotten, half_stopped
 from hub.leaving import left, reason, undeclared
-from hub.revive import forgotten, half_stopped, revive
+from hub.revive import revive
 from spawners.local.folder import Record
 from spawners.local.site import LocalSite
 from tests.unit.spawners.worlds import ASKED, launch, tenant, world
@@ -52,10 +53,10 @@ def test_a_stop_is_half_done_only_where_no_hub_is_at_it() -> None:
     assert half_stopped([begun], {"physics-member": frozenset({"lab"})}) == []
 
 
-def test_only_people_leave_and_only_what_runs_is_stopped() -> None:
+def test_only_people_leave() -> None:
     gone = world(tenants=[tenant("physics", members=["both-member"]), tenant("history")])
-    theirs = record()
-    others = [record("both-member"), record("tenant-physics"), record(wanted="stopped", phase="stopped")]
+    theirs = record().workload
+    others = [record("both-member").workload, record("tenant-physics").workload]
     assert left([theirs, *others], gone) == [theirs]
     assert left([theirs, *others], world()) == []
     assert "physics-member no longer belongs to physics" in reason(theirs)
@@ -63,9 +64,16 @@ def test_only_people_leave_and_only_what_runs_is_stopped() -> None:
 
 def test_a_whole_tenant_that_is_gone_is_told_and_left_alone() -> None:
     without = world(tenants=[tenant("history")])
-    assert left([record(), record("tenant-physics")], without) == []
-    assert undeclared([record(), record("tenant-physics")], without) == [record(), record("tenant-physics")]
-    assert undeclared([record(phase="failed", wanted="stopped")], without) == []
+    both = [record().workload, record("tenant-physics").workload]
+    assert left(both, without) == []
+    assert undeclared(both, without) == both
+
+
+def test_only_what_runs_is_looked_at(site: LocalSite) -> None:
+    site.store.save(record())
+    site.store.save(record(name="over", wanted="stopped", phase="stopped"))
+    site.store.save(record(name="broken", wanted="stopped", phase="failed"))
+    assert [one.name for one in asyncio.run(LocalPlace(site).live())] == ["lab"]
 
 
 @pytest.fixture
@@ -79,7 +87,9 @@ def site(tmp_path: Path) -> LocalSite:
 def test_a_persons_forgotten_server_is_ended_with_a_reason_even_if_no_hub_answers(site: LocalSite) -> None:
     site.store.save(record(port=1, process={"pid": 2**22, "created": 0.0}))
     site.store.save(record("tenant-physics", "yearly"))
-    asyncio.run(revive(site, lambda: ({}, False), "http://127.0.0.1:1/hub/api", "x", logging.getLogger("test")))
+    asyncio.run(
+        revive(LocalPlace(site), lambda: ({}, False), "http://127.0.0.1:1/hub/api", "x", logging.getLogger("test"))
+    )
     ended = site.store.record("physics", "physics-member", "lab")
     assert ended is not None
     assert (ended.wanted, ended.phase) == ("stopped", "failed")
@@ -93,7 +103,9 @@ def test_what_the_hub_still_checks_is_looked_at_again(site: LocalSite) -> None:
     """A check that takes longer than the start may find that the server has ended."""
     site.store.save(record(port=1))
     looks = iter([({"physics-member": frozenset({"lab"})}, True), ({}, False)])
-    asyncio.run(revive(site, lambda: next(looks), "http://127.0.0.1:1/hub/api", "x", logging.getLogger("test")))
+    asyncio.run(
+        revive(LocalPlace(site), lambda: next(looks), "http://127.0.0.1:1/hub/api", "x", logging.getLogger("test"))
+    )
     ended = site.store.record("physics", "physics-member", "lab")
     assert ended is not None
     assert ended.phase == "failed"

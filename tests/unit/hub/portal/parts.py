@@ -46,6 +46,8 @@ class FakeHub:
     down: bool = False
     events: list[dict[str, Any]] = field(default_factory=list)
     runtime: FakeRuntime | None = None
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    decided: list[tuple[str, str, str, str]] = field(default_factory=list)
     codes: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def authorize_url(self, state: str, challenge: str) -> str:
@@ -77,6 +79,21 @@ class FakeHub:
         self._fail()
         self.stopped.append((token, owner, name))
 
+    async def orphans(self, token: str, tenant: str) -> list[tuple[str, str]]:
+        self._fail()
+        return self.lost
+
+    async def take_back(self, token: str, tenant: str, owner: str, name: str) -> None:
+        self._decide("take-back", tenant, owner, name)
+
+    async def remove_orphan(self, token: str, tenant: str, owner: str, name: str) -> None:
+        self._decide("remove", tenant, owner, name)
+
+    def _decide(self, act: str, tenant: str, owner: str, name: str) -> None:
+        self._fail()
+        self.decided.append((act, tenant, owner, name))
+        self.lost.remove((owner, name))
+
     async def progress(self, token: str, owner: str, name: str) -> AsyncIterator[dict[str, Any]]:
         self._fail()
         for event in self.events:
@@ -101,6 +118,7 @@ class FakeRuntime:
         self.log_text = ""
         self.acted: list[tuple[str, str]] = []
         self.why_not = ""
+        self.problem = ""
 
     def add(self, one: Seen) -> Seen:
         self.all[one.workload.id] = one
