@@ -1,7 +1,11 @@
-"""A real JupyterHub with TenantKubeSpawner on a bed, as a process, and a kind that runs the bed's own small image."""
+"""A real JupyterHub with TenantKubeSpawner on a bed, as a process, and a kind that runs the bed's own small image.
+
+`python -m tests.cluster.kubehub --config …` is that process: JupyterHub with what belongs beside it (run_beside).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -13,11 +17,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import httpx
+from jupyterhub.app import JupyterHub
 
 from config.models import Site, Tenant
 from config.names import Keys
 from spawners.kinds.base import Kind, Options
+from spawners.kube.beside import run_beside
 from spawners.kube.plan import STATE, KubePlace, KubePlan, KubePort, Ready, password
+from spawners.kube.site import KubeSite, site_of
 from spawners.plan import LocalPlan, Schedule
 from spawners.workload import Workload
 from tests.cluster.bed import Bed, images
@@ -41,6 +48,7 @@ class ToolKind(Kind):
     icon = "🔧"
     options = ToolOptions
     owners = frozenset({"person", "tenant"})
+    panels = ("uploads", "runs", "progress", "log", "options")
 
     def __init__(self, name: str) -> None:
         self.name = name  # type: ignore[misc]  # a class variable elsewhere: here one class stands for two kinds
@@ -60,7 +68,7 @@ class ToolKind(Kind):
         return KubePlan(
             mode=mode,
             image=place.image,
-            argv=words if words[:1] == ("python",) else (images.TOOL_PROGRAM, *words),
+            argv=words if words[0] == "python" or words[0].startswith("/") else (images.TOOL_PROGRAM, *words),
             home=STATE,
             grace_s=1,
             **(keep if mode == "keep" else {}),
@@ -72,12 +80,10 @@ CONFIG = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from spawners.kube.site import site_of
 from spawners.kube.spawner import TenantKubeSpawner
-from tests.cluster.kubehub import ToolKind
+from tests.cluster.kubehub import site_with_tools
 
-site = site_of(Path({world!r}), Path({kubeconfig!r}))
-site.kinds = {{**site.kinds, "app": ToolKind("app"), "collector": ToolKind("collector")}}
+site_with_tools(Path({world!r}), Path({kubeconfig!r}))
 c = get_config()
 c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
@@ -86,7 +92,7 @@ c.JupyterHub.cookie_secret_file = "{state}/cookie"
 c.JupyterHub.pid_file = "{state}/hub.pid"
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.allow_named_servers = True
-c.JupyterHub.init_spawners_timeout = 30
+c.JupyterHub.init_spawners_timeout = 10
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.Authenticator.allowed_users = {{"ada", "tenant-{tenant}"}}
@@ -102,11 +108,30 @@ c.TenantKubeSpawner.config_folder = {world!r}
 c.TenantKubeSpawner.kubeconfig = {kubeconfig!r}
 c.TenantKubeSpawner.portal_url = "http://127.0.0.1:{hub_port}"
 c.TenantKubeSpawner.kind_images = {images!r}
+c.JupyterHub.concurrent_spawn_limit = 0
+c.TenantKubeSpawner.launches_at_once = {at_once}
 c.TenantKubeSpawner.unschedulable_s = 3
-c.TenantKubeSpawner.start_timeout = 60
+c.TenantKubeSpawner.start_timeout = {start_timeout}
 c.TenantKubeSpawner.poll_interval = 1
 c.Spawner.consecutive_failure_limit = 0
 """
+
+
+def site_with_tools(world: Path, kubeconfig: Path) -> KubeSite:
+    """The site of this process, where two kinds are ToolKind."""
+    site = site_of(world, kubeconfig)
+    site.kinds = {**site.kinds, "app": ToolKind("app"), "collector": ToolKind("collector")}
+    return site
+
+
+class BesideHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
+    """As hub.app does it: what belongs beside the hub runs for as long as it does."""
+
+    async def start(self) -> None:
+        await super().start()
+        spawner = self.config.TenantKubeSpawner
+        site = site_of(Path(spawner.config_folder), Path(spawner.kubeconfig))
+        self._beside = asyncio.create_task(run_beside(site, self.log))
 
 
 def _free_port() -> int:
@@ -118,8 +143,11 @@ def _free_port() -> int:
 class KubeHub:
     """The hub of one test."""
 
-    def __init__(self, bed: Bed, world: Path, state: Path, tenant: str, domain: str) -> None:
-        self.bed, self.state, self.tenant = bed, state, tenant
+    def __init__(
+        self, bed: Bed, world: Path, state: Path, tenant: str, domain: str, at_once: int = 64, start_timeout: int = 60
+    ) -> None:
+        """*tenant*: the one that its methods launch in; *at_once*: launches that do not wait in line."""
+        self.bed, self.world, self.state, self.tenant = bed, world, state, tenant
         self.keys = Keys(domain)
         self.token = secrets.token_hex(16)
         self.port, self.hub_port, proxy_port = _free_port(), _free_port(), _free_port()
@@ -137,6 +165,8 @@ class KubeHub:
             tenant=tenant,
             token=self.token,
             proxy=[str(Path(sys.executable).with_name("node")), str(proxy)],
+            at_once=at_once,
+            start_timeout=start_timeout,
             images={"app": images.TOOL, "collector": images.TOOL, "transfer": images.TOOL},
         )
         self.config.write_text(text)
@@ -146,7 +176,8 @@ class KubeHub:
     def start(self) -> None:
         """Start it and wait until it answers."""
         env = {**os.environ, "KUBECONFIG": str(self.bed.kubeconfig), "JUPYTERHUB_CRYPT_KEY": ""}
-        argv = [sys.executable, "-m", "jupyterhub", "--config", str(self.config)]
+        env["PYTHONPATH"] = str(ROOT)
+        argv = [sys.executable, "-m", "tests.cluster.kubehub", "--config", str(self.config)]
         with (self.state / "hub.log").open("ab") as log:
             self.process = subprocess.Popen(argv, cwd=self.state, env=env, stdout=log, stderr=log)
         self.until("the hub answers", lambda: self._answers())
@@ -161,6 +192,13 @@ class KubeHub:
                 self.process.kill()
                 self.process.wait()
             self.process = None
+
+    def kill(self) -> None:
+        """As a machine that loses power."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
 
     def _answers(self) -> bool:
         assert self.process is not None
@@ -208,3 +246,7 @@ class KubeHub:
         """What the hub tells of a launch that failed."""
         answer = self.api("GET", f"/users/{owner}/servers/{name}/progress")
         return answer.text
+
+
+if __name__ == "__main__":
+    BesideHub.launch_instance()

@@ -2,95 +2,25 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from config.names import namespace
 from spawners.kube.manifests import pod_of
-from tests.cluster.bed import Bed, images, metallb
+from tests.cluster.bed import Bed
 from tests.cluster.kube import Kube, eventually
 from tests.cluster.kubehub import PORT, KubeHub
-from tests.cluster.operator import Operator
-
-POOL = ("192.0.2.240-192.0.2.241", "2001:db8:120::240-2001:db8:120::241")
-SIZES = [{"name": "small", "cpu": 0.05, "memory": "64Mi"}, {"name": "huge", "cpu": 500, "memory": "64Mi"}]
+from tests.cluster.kubeworld import raised
 
 
 @pytest.fixture(scope="module")
 def hub(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeHub]:
     """A hub over a tenant whose one worker is n1, with room for three workloads."""
-    name = f"t{secrets.token_hex(3)}"
-    world, state = tmp_path_factory.mktemp("world"), tmp_path_factory.mktemp("hub")
-    operator = Operator(bed.kubeconfig, world, f"{name}.example.org", metallb.NAMESPACE)
-    _declare(bed, operator, name)
-    operator.apply()
-    _writable(world, name, images.TOOL)
-    made = KubeHub(bed, world, state, name, operator.domain)
-    try:
-        made.start()
+    with raised(bed, tmp_path_factory, workers={"nodes": ["n1"]}, workloads=3) as made:
         yield made
-    finally:
-        made.stop()
-        for file in (*world.glob("profiles/*.yaml"), *world.glob("tenants/*.yaml")):
-            file.unlink()
-        operator.apply("--force-conflicts", f"--remove-tenant={name}")
-
-
-def _declare(bed: Bed, operator: Operator, name: str) -> None:
-    operator.declare()
-    site = {
-        "label_domain": operator.domain,
-        "cluster": {
-            "pods": [str(network) for network in bed.pods],
-            "services": [str(network) for network in bed.services],
-            "nodes": [str(network) for network in bed.room],
-            "laboratories": ["192.0.2.0/24", "2001:db8:120::/64"],
-            "metallb_namespace": metallb.NAMESPACE,
-        },
-        "addons": {"metallb": True},
-    }
-    (operator.folder / "site.yaml").write_text(yaml.safe_dump(site))
-    _writable(operator.folder, name, "")
-
-
-def _writable(folder: Path, name: str, image: str) -> None:
-    """The tenant's file, and its profiles where there is an *image* for them."""
-    tenant = {
-        "name": name,
-        "admins": ["ada"],
-        "workers": {"nodes": ["n1"]},
-        "quota": {"workloads": 3, "cpu": 1000, "memory": "1Gi"},
-        "profiles": ["tool", "lost"] if image else [],
-        "networks": [
-            {
-                "name": "lab-a",
-                "vlan": 120,
-                "interface": "vlan120",
-                "gateway_nodes": ["n1", "n2"],
-                "subnets": ["192.0.2.0/24", "2001:db8:120::/64"],
-                "loadbalancer": list(POOL),
-            }
-        ],
-    }
-    (folder / "tenants" / f"{name}.yaml").write_text(yaml.safe_dump(tenant))
-    (folder / "profiles").mkdir(exist_ok=True)
-    if image:
-        for profile, of in (("tool", image), ("lost", "registry.invalid/nothing:1")):
-            written = {
-                "name": profile,
-                "kind": "app",
-                "title": profile,
-                "image": of,
-                "sizes": SIZES,
-                "network": "lab-a",
-            }
-            (folder / "profiles" / f"{profile}.yaml").write_text(yaml.safe_dump(written))
 
 
 def _pods(hub: KubeHub, name: str) -> list[dict[str, Any]]:
