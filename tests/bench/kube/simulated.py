@@ -109,7 +109,8 @@ def populate(bed: Bed) -> None:
             "--manage-all-nodes=true",
             f"--cidr={ADDRESSES}",
             "--node-ip=127.0.0.1",
-            "--node-lease-duration-seconds=0",
+            # Without leases the node controller takes the nodes for lost after 50 s, and their Pods are Ready no more.
+            "--node-lease-duration-seconds=40",
         ],
     )
     root = str(Path(__file__).parents[3])
