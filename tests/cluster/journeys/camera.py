@@ -9,9 +9,11 @@ import hashlib
 import json
 import random
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ from tests.cluster.bed.lab import Instrument
 from tests.cluster.journeys import large_upload
 from tests.tiers import need
 
-PATIENCE_S = 300.0
+Told = Mapping[str, Any]
+_UPLOAD = (sys.executable, "-I", large_upload.__file__)
+PATIENCE_S = 240.0
 """For all of an upload. A safety net on a busy machine, no expectation."""
 
 
@@ -81,14 +85,41 @@ bye
     return time.monotonic() - began
 
 
-def send_large(instrument: Instrument, access: Access, path: str, size: int, *, tls: bool) -> Mapping[str, Any]:
-    """Python's ftplib uploads one file of *size* bytes: {"sha256", "reply", "seconds"}."""
-    job = {**vars(access), "tls": tls, "path": path, "size": size}
-    argv = [sys.executable, "-I", large_upload.__file__]
-    done = instrument.run(argv, given=json.dumps(job), timeout_s=PATIENCE_S)
+def send_large(instrument: Instrument, access: Access, path: str, size: int, *, tls: bool) -> Told:
+    """Python's ftplib uploads one file of *size* bytes: {"sha256", "bytes", "reply", "seconds"}."""
+    job = {**vars(access), "tls": tls, "path": path, "size": size, "until": None}
+    done = instrument.run(_UPLOAD, given=json.dumps(job), timeout_s=PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
+
+
+@contextmanager
+def recording(instrument: Instrument, access: Access, path: str, stop: Path) -> Iterator[Callable[[], Told]]:
+    """Uploads one file by FTPS in one connection, on and on, until the file *stop* is there.
+
+    Gives a function that waits for the end and tells what was sent, as `send_large` does.
+    """
+    job = {**vars(access), "tls": True, "path": path, "size": 0, "until": str(stop)}
+    process = subprocess.Popen(
+        instrument.argv(_UPLOAD), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+    def sent() -> Told:
+        output, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, output + errors
+        told: dict[str, Any] = json.loads(output)
+        return told
+
+    try:
+        assert process.stdin
+        process.stdin.write(json.dumps(job))
+        process.stdin.close()
+        process.stdin = None  # communicate would flush it
+        yield sent
+    finally:
+        process.kill()
+        process.wait()
 
 
 def reaches(instrument: Instrument, host: str, port: int, within_s: int = 4) -> bool:
