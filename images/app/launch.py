@@ -18,7 +18,8 @@ from tornado import httpclient
 from tornado.httpserver import HTTPServer
 
 from images.app import activity
-from images.app.process import AppError, AppProcess, choose_place
+from images.app.neighbour import process_of
+from images.app.process import AppError, AppProcess
 from images.app.proxy import MAX_BODY, application
 from images.app.settings import AppSettings, HubEnvironment
 from images.lib.files import replace_json
@@ -40,7 +41,7 @@ async def serve(settings: AppSettings, hub: HubEnvironment) -> int:
     process: AppProcess | None = None
     outcome: Outcome = "failed"
     try:
-        process = AppProcess(settings, choose_place(settings), hub.prefix)
+        process = process_of(settings, hub.prefix)
         await process.start()
         if not await _unless(stop, process.ready()):
             clock = activity.Clock()

@@ -34,7 +34,8 @@ class AppSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_dir: AbsolutePath = Field(description="app.log, ready.json and result.json are written here")
-    command: tuple[Word, ...] = Field(min_length=1)
+    command: tuple[Word, ...] = ()
+    beside: bool = Field(False, description="It runs in a container beside this one, which others start: no command")
     port: int | None = Field(None, ge=1024, le=65535, description="The port it listens on; none: one is chosen")
     unix_socket: bool = Field(False, description="It listens on {unix_socket}, which no other user can reach")
     working_folder: AbsolutePath | None = None
@@ -51,6 +52,12 @@ class AppSettings(BaseModel):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
+        if self.beside:
+            if self.command or self.unix_socket or self.port is None:
+                raise ValueError("beside: needs the port that the app listens on, and neither command nor unix_socket")
+            return self
+        if not self.command:
+            raise ValueError("command: is needed")
         if self.unix_socket and self.port is not None:
             raise ValueError("port: not together with unix_socket")
         used = {name for name in PLACEHOLDERS if any(f"{{{name}}}" in word for word in self._words())}

@@ -105,14 +105,35 @@ class Ready(Declared):
     """A file that the program writes when it serves, and removes before and after."""
     http: str | None = None
     """Path of an HTTP GET to the first port that answers 200."""
+    tcp: bool = False
+    """The first port takes connections: for programs of which no more is known."""
     within_s: int = 60
     """Seconds after which a start that is not ready has failed."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.file is None) == (self.http is None):
-            raise ValueError("give a file or an HTTP path")
+        if (self.file is not None) + (self.http is not None) + self.tcp != 1:
+            raise ValueError("give a file, an HTTP path or tcp")
         return self
+
+
+class Beside(Declared):
+    """A second container in the Pod, of an image that is not ours, beside a program of ours that stands before it.
+
+    A side-car as Kubernetes means it (an init container that is restarted): it starts first, is started again when it
+    ends, and ends with the first container. It is given no Secret, and nothing of the first one's.
+    """
+
+    image: str
+    argv: tuple[str, ...] = ()
+    """Program and arguments; none: what the image itself says."""
+    env: dict[str, str] = {}  # noqa: RUF012  (pydantic copies it)
+    cpu: float = Field(gt=0)
+    memory: int = Field(gt=0)
+    """CPUs and bytes: its part of the workload's size; the first container has the rest."""
+    home: str
+    """HOME. The working folder is the image's."""
+    scratch: tuple[Scratch, ...]
 
 
 class Rule(Declared):
@@ -124,13 +145,14 @@ class Rule(Declared):
 
 
 class KubePlan(Declared):
-    """The one container of a workload, and the objects around it. Holds no secret."""
+    """The container of a workload, and the objects around it. Holds no secret."""
 
     mode: Literal["pod", "keep", "schedule", "once"]
     """pod: a Pod that KubeSpawner makes (interactive); keep: Deployment; once: Job; schedule: CronJob."""
     image: str
     argv: tuple[str, ...]
-    """Program and arguments; the image's entry point is not used. "{settings}" stands for SETTINGS."""
+    """Program and arguments; the image's entry point is not used, unless there are none. "{settings}" stands for
+    SETTINGS."""
     env: dict[str, str] = {}  # noqa: RUF012  (pydantic copies it)
     settings: dict[str, Any] | None = None
     """Content of the settings file, with paths inside the container; no secrets in it."""
@@ -162,6 +184,7 @@ class KubePlan(Declared):
     itself calls a failure is final, and what Kubernetes does to a Pod (drain, eviction, lost node) does not count."""
     keep_runs: int = 10
     """How many ended runs of a schedule keep their Job, and with it Pod and log: so many good and so many failed."""
+    beside: Beside | None = None
     rules: tuple[Rule, ...] = ()
     """What the program may do at the API server; none: it gets no token."""
 

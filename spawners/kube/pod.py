@@ -16,10 +16,12 @@ from config.models.quantity import format_cpu
 from config.names import keys
 from spawners.kube import names
 from spawners.kube.launch import Launch
-from spawners.kube.plan import ETC, SETTINGS, Ready, SecretFile
+from spawners.kube.plan import ETC, SETTINGS, Beside, Ready, SecretFile
 
 CONTAINER = "main"
 """Name of the one container that we make; KubeSpawner calls its own otherwise."""
+BESIDE = "app"
+"""Name of the container beside it, where there is one."""
 _SECRET_MODE = 0o400
 """The kubelet adds read for the group where the Pod has an fsGroup, and nothing for others: 0440."""
 
@@ -49,7 +51,7 @@ def settings(launch: Launch) -> dict[str, str]:
 
 
 def spec(launch: Launch) -> dict[str, Any]:
-    """The Pod's spec without its containers."""
+    """The Pod's spec without its containers, but for what runs beside them."""
     return {
         **_placement(launch),
         # Names of other Services as variables would tell every program what else runs; DNS knows them anyway.
@@ -58,6 +60,24 @@ def spec(launch: Launch) -> dict[str, Any]:
         "terminationGracePeriodSeconds": launch.plan.grace_s,
         "securityContext": pod_security(launch),
         "volumes": volumes(launch),
+        **({"initContainers": [_beside(launch, launch.plan.beside)]} if launch.plan.beside else {}),
+    }
+
+
+def _beside(launch: Launch, one: Beside) -> dict[str, Any]:
+    """The side-car: under the same rules, without a Secret or a setting of the first container's."""
+    plain = {"HOME": one.home, **one.env}
+    return {
+        "name": BESIDE,
+        "image": one.image,
+        "imagePullPolicy": pull_policy(one.image),
+        **({"command": [_literal(word) for word in one.argv]} if one.argv else {}),
+        "restartPolicy": "Always",
+        "env": [{"name": name, "value": _literal(value)} for name, value in sorted(plain.items())],
+        "resources": _resources(one.cpu, one.memory, launch),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": scratch.name, "mountPath": scratch.path} for scratch in one.scratch],
     }
 
 
@@ -117,7 +137,7 @@ def container(launch: Launch) -> dict[str, Any]:
         "name": CONTAINER,
         "image": plan.image,
         "imagePullPolicy": pull_policy(plan.image),
-        "command": command(launch),
+        **({"command": command(launch)} if plan.argv else {}),
         "workingDir": plan.home,
         "env": env(launch),
         **({"ports": _ports(launch)} if plan.ports else {}),
@@ -162,8 +182,14 @@ def resources(launch: Launch) -> dict[str, Any]:
     ephemeral-storage: scratch folders have limits of their own, and a request would keep a Pod from a small disk
     that it never fills.
     """
-    size = launch.workload.size
-    asked = {"cpu": format_cpu(size.cpu), "memory": memory_quantity(size.memory)}
+    size, beside = launch.workload.size, launch.plan.beside
+    if beside is None:
+        return _resources(size.cpu, size.memory, launch)
+    return _resources(size.cpu - beside.cpu, size.memory - beside.memory, launch)
+
+
+def _resources(cpu: float, memory: int, launch: Launch) -> dict[str, Any]:
+    asked = {"cpu": format_cpu(cpu), "memory": memory_quantity(memory)}
     limits = asked if launch.guaranteed else {"memory": asked["memory"]}
     return {"requests": asked, "limits": dict(limits)}
 
@@ -180,7 +206,8 @@ def volumes(launch: Launch) -> list[dict[str, Any]]:
     """Scratch folders, Secrets, the settings file."""
     plan = launch.plan
     found: list[dict[str, Any]] = [
-        {"name": one.name, "emptyDir": {"sizeLimit": memory_quantity(one.size)}} for one in plan.scratch
+        {"name": one.name, "emptyDir": {"sizeLimit": memory_quantity(one.size)}}
+        for one in (*plan.scratch, *(plan.beside.scratch if plan.beside else ()))
     ]
     for folder, files in _secret_folders(launch).items():
         items = [{"key": one.key, "path": one.path.rpartition("/")[2]} for one in files]
@@ -236,7 +263,9 @@ def _probes(ready: Ready, launch: Launch) -> dict[str, Any]:
 
 
 def _look(ready: Ready, launch: Launch) -> dict[str, Any]:
-    # No TCP probe: to an FTP server each one is a session that it logs, counts and answers.
+    # TCP only where nothing else is known: to an FTP server each one is a session that it logs, counts and answers.
+    if ready.tcp:
+        return {"tcpSocket": {"port": launch.plan.ports[0].target}}
     if ready.file is not None:
         return {"exec": {"command": ["test", "-e", ready.file]}}
     return {"httpGet": {"path": ready.http, "port": launch.plan.ports[0].target}}

@@ -36,6 +36,7 @@ CRAWL = {"start_urls": ["https://example.org/a"], "remote": "data", "cron": "30 
 TRANSFER = {"source": "data:raw", "destination": "cold:copies", "mode": "sync", "max_delete": 10}
 UPLOAD = {"remote": "data", "folder": "microscope/raw"}
 CODER = {"database_secret": "coder-db"}
+OWN = {"image": f"{REGISTRY}/viewer:2.1", "port": 8080}
 COMMAND = {"command": "python -m http.server --bind 127.0.0.1 {port}"}
 
 
@@ -92,6 +93,16 @@ def cases() -> dict[str, Launch]:
         "notebook-no-network-shared-workers": launch(person, "notebook", tenant=shared),
         "ide": launch(person, "vscode", tenant=usual),
         "app": launch(person, "own-app", COMMAND, tenant=usual, extra=image),
+        "app-own-image": launch(person, "own-app", {**OWN, "folders": ["/var/cache/viewer"]}, tenant=usual),
+        "app-own-image-guaranteed": launch(person, "own-app", {**OWN, "port": 3000}, tenant=guaranteed),
+        "app-address": launch(TENANT, "own-app", {**COMMAND, "reach": "address"}, name="viewer"),
+        "app-own-image-address": launch(
+            TENANT,
+            "own-app",
+            {**OWN, "command": "serve {port}", "reach": "address", "open_to": "everybody"},
+            name="viewer",
+            tenant=tenant(networks=[ONLY_FOUR]),
+        ),
         "collector-dual-stack": launch(TENANT, "upload", UPLOAD, name="camera"),
         "collector-ipv4": launch(
             TENANT, "upload", {**UPLOAD, "max_file_gib": 2}, name="camera", tenant=tenant(networks=[ONLY_FOUR])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +119,15 @@ def test_the_program_takes_its_settings(case: str) -> None:
     assert MODELS[kind].model_validate_json(json.dumps({**json.loads(text), **run}))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if CASES[case].workload.kind != "coder"])
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if CASES[case].workload.kind != "coder" and not case.endswith("address")]
+)
 def test_the_image_has_the_user_and_the_module(case: str) -> None:
     kind, plan = CASES[case].workload.kind, CASES[case].plan
     containerfile = (ROOT / "images" / kind / "Containerfile").read_text(encoding="utf-8")
     (user,) = re.findall(r"^USER (\d+)", containerfile, re.MULTILINE)
     assert int(user) == plan.uid
-    if plan.mode == "pod":
+    if plan.mode == "pod" and plan.beside is None:
         assert plan.home == re.findall(r"^WORKDIR (\S+)", containerfile, re.MULTILINE)[-1]
     assert f"images.{kind}" in plan.argv and plan.argv[:3] == ("python", "-P", "-m")
 
@@ -134,7 +137,9 @@ def test_everything_that_is_written_to_or_mounted_has_a_volume(case: str) -> Non
     plan = CASES[case].plan
     (pod,) = pods(case)
     (container,) = pod["spec"]["containers"]
-    assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["spec"]["volumes"]}
+    every = [container, *pod["spec"].get("initContainers", [])]
+    used = {mount["name"] for one in every for mount in one["volumeMounts"]}
+    assert used == {one["name"] for one in pod["spec"]["volumes"]}
     mounted = [one["mountPath"] for one in container["volumeMounts"]]
     assert len(set(mounted)) == len(mounted)
     for key in ("run_dir", "state_dir", "working_folder", "data_folder", "password_file", "rclone_config"):
@@ -193,6 +198,41 @@ def test_a_missed_run_is_caught_up_or_not() -> None:
     assert top("crawler")["spec"]["startingDeadlineSeconds"] == 168 * 3600
     assert top("crawler-skip-ipv6")["spec"]["startingDeadlineSeconds"] == 120
     assert top("crawler")["spec"]["timeZone"] == "Asia/Tokyo"
+
+
+def test_a_schedule_says_all_that_would_otherwise_be_left_to_chance() -> None:
+    spec, run = top("crawler")["spec"], top("crawler")["spec"]["jobTemplate"]["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("30 2 * * 1", "Asia/Tokyo", "Forbid")
+    assert (spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"], spec["suspend"]) == (10, 10, False)
+    assert run["backoffLimit"] == 1 and run["podReplacementPolicy"] == "Failed"
+    assert run["activeDeadlineSeconds"] == CASES["crawler"].plan.time_limit_s and run["activeDeadlineSeconds"] > 0
+    assert run["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@pytest.mark.parametrize(
+    ("case", "ranges"),
+    [
+        ("collector-dual-stack", ["192.0.2.0/24", "2001:db8:0:1::/64"]),
+        ("collector-ipv4", ["192.0.2.0/24"]),
+        ("collector-ipv6-guaranteed", ["2001:db8:0:1::/64"]),
+        ("coder", ["192.0.2.0/24", "2001:db8:0:1::/64"]),
+        ("coder-open-ipv6", None),  # asked for by name, and by nobody else
+    ],
+)
+def test_only_a_networks_own_addresses_may_connect_where_nothing_says_otherwise(
+    case: str, ranges: list[str] | None
+) -> None:
+    (service,) = [one for one in manifests(CASES[case]) if one["kind"] == "Service"]
+    assert service["spec"]["type"] == "LoadBalancer"
+    assert service["spec"].get("loadBalancerSourceRanges") == ranges
+    assert service["spec"]["allocateLoadBalancerNodePorts"] is False
+
+
+def test_a_workload_that_names_no_network_is_open_to_that_of_its_address_alone() -> None:
+    named = CASES["collector-dual-stack"]
+    without = replace(named, workload=named.workload.model_copy(update={"network": None}))
+    (service,) = [one for one in manifests(without) if one["kind"] == "Service"]
+    assert service["spec"]["loadBalancerSourceRanges"] == ["192.0.2.0/24", "2001:db8:0:1::/64"]
 
 
 def test_asked_for_twice_it_runs_once_and_anew_it_runs_again() -> None:
