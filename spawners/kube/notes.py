@@ -63,6 +63,8 @@ class Notes:
             async with asyncio.timeout(_WITHIN_S):
                 await note(await self._site.recorder(self._log))
         except (KubeError, TimeoutError) as error:
-            self._log.warning("%s: not noted for its owner: %s", workload.id, error or "the cluster does not answer")
+            self._log.warning(
+                "%s: not noted for its owner: %s", workload.id, str(error) or "the cluster does not answer"
+            )
         except Exception:  # a mistake of ours must not cost a launch or a stop
             self._log.exception("%s: not noted for its owner", workload.id)

@@ -69,6 +69,6 @@ def source_ranges(launch: Launch) -> list[str]:
     """
     if launch.plan.sources == "everybody":
         return []
-    network = launch.tenant.network(launch.workload.network) if launch.workload.network else None
+    network = launch.tenant.network(launch.workload.network)
     pods = launch.site.cluster.pods if launch.plan.pods_connect else ()
     return [str(subnet) for subnet in (*network.subnets, *pods)] if network else []

@@ -93,7 +93,7 @@ class TenantKubeSpawner(Launching, KubeSpawner):  # type: ignore[misc]  # kubesp
             async with asyncio.timeout(_SYNC_S):
                 await self._synced()
         except (KubeError, TimeoutError) as error:
-            self.log.warning("No launches: %s", error or "the cluster has not answered since the hub began")
+            self.log.warning("No launches: %s", str(error) or "the cluster has not answered since the hub began")
             raise told(acts.UNREACHED) from None
         await super()._run_apply_user_options(user_options)
 

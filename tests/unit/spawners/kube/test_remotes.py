@@ -13,7 +13,8 @@ import pytest
 from config.models import Tenant
 from config.names import keys
 from spawners.kube.client import ApiError
-from spawners.kube.remotes import Remotes, made_of
+from spawners.kube.launching import texts
+from spawners.kube.remotes import Remotes, lacking, made_of
 from tests.unit.spawners.kube import launches
 from tests.unit.spawners.kube.cloud import Cloud
 
@@ -155,3 +156,27 @@ def test_a_world_that_changes_is_followed(monkeypatch: pytest.MonkeyPatch) -> No
         task.cancel()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("problems", "found"),
+    [
+        ({}, []),
+        ({"data": "no Secret"}, ["data"]),
+        ({"cold": "no Secret"}, []),  # of the tenant, but not of this launch
+        ({"cold": "no Secret", "data": "no Secret"}, ["cold", "data"]),  # there is no Secret to mount at all
+    ],
+)
+def test_a_launch_lacks_what_it_uses_and_nothing_else(problems: dict[str, str], found: list[str]) -> None:
+    launch = launches.cases()["crawler"]
+    assert [name for name, _ in lacking(problems, texts(launch.plan), launch.tenant)] == found
+
+
+def test_an_address_on_the_web_is_no_remote() -> None:
+    of = tenant(s3("https"), s3("data"))
+    assert lacking({"https": "no Secret"}, ["https://example.org/a"], of) == []
+    assert lacking({"https": "no Secret"}, ["https:bucket/folder"], of) == [("https", "no Secret")]
+
+
+def test_a_tenant_without_remotes_is_told_so() -> None:
+    assert lacking({}, ["data:bucket"], tenant()) == [("(none)", "its file declares no remotes")]
