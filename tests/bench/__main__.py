@@ -53,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
                         help=f"of the rows compile and cluster (default: {defaults.tenants})")  # fmt: skip
     parser.add_argument("--peer-tenants", metavar="N", type=_tenants, default=defaults.peer_tenants,
                         help=f"as many of these for kubectl (default: {defaults.peer_tenants})")  # fmt: skip
+    parser.add_argument("--launches", metavar="N", type=_positive, default=defaults.launches,
+                        help=f"at once, of the row kubelaunch (default: {defaults.launches})")  # fmt: skip
+    parser.add_argument("--first-launches", metavar="N", type=_positive, default=defaults.first_launches,
+                        help=f"tenants of the row kubetenants (default: {defaults.first_launches})")  # fmt: skip
+    parser.add_argument("--workloads", metavar="N", type=_positive, default=defaults.workloads,
+                        help=f"live ones of the row kuberestart (default: {defaults.workloads})")  # fmt: skip
     parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
     return parser
 
@@ -119,6 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen.small_kib,
         chosen.tenants,
         chosen.peer_tenants,
+        chosen.launches,
+        chosen.first_launches,
+        chosen.workloads,
     )
     signal.signal(signal.SIGTERM, _end)
     # A second start finds its modules compiled, unless this is set where the benchmark happens to be called.

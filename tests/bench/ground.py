@@ -23,7 +23,7 @@ from tests.bench.contest import CannotRun
 from tests.bench.table import one_line
 from tests.bench.worlds import GATEWAYS, site, tenant
 from tests.cluster.bed import Bed, BedError, down, missing, reap, up
-from tests.cluster.bed.binaries import CONTROL_PLANE, ensure
+from tests.cluster.bed.binaries import BED, CONTROL_PLANE, ensure
 from tests.cluster.bed.needs import unbuilt
 from tests.cluster.bed.processes import PATH
 from tests.embedded.harness import TENANTHUB
@@ -38,7 +38,7 @@ _CHANGED = re.compile(r"\b1 to change; [0-9,]+ as declared")
 
 @dataclass(frozen=True)
 class Ground:
-    """A control plane of this run's own (no nodes run, no add-on does) and the programs that speak to it."""
+    """A cluster of this run's own and the programs that speak to it; without nodes, no add-on runs either."""
 
     bed: Bed
     kubectl: Path
@@ -134,14 +134,15 @@ def _run(command: Sequence[str | Path], environ: dict[str, str]) -> subprocess.C
 
 
 @contextmanager
-def raised(say: Callable[[str], None]) -> Iterator[Ground]:
-    """A control plane, taken down again in any case. CannotRun with the reason where this machine cannot carry one."""
-    if reasons := missing() or unbuilt(CONTROL_PLANE):
+def raised(say: Callable[[str], None], nodes: int = 0) -> Iterator[Ground]:
+    """A control plane, or a bed with its 3 *nodes*, taken down again in any case. CannotRun with the reason where this
+    machine cannot carry one."""
+    if reasons := missing() or unbuilt(BED if nodes else CONTROL_PLANE):
         raise CannotRun("; ".join(reasons))
     reap(say)  # what a benchmark that was killed has left
     name = f"b{os.getpid()}"
     try:
-        bed = up(name, 0, "current", say, own=True)
+        bed = up(name, nodes, "current", say, own=True)
         yield Ground(bed, ensure(say, CONTROL_PLANE).kubectl)
     except BedError as error:
         raise CannotRun(str(error)) from None

@@ -28,6 +28,12 @@ class Options:
     tenants: int = 1000
     peer_tenants: int = 100
     """For whoever needs minutes for all of them; at most `tenants`."""
+    launches: int = 50
+    """At once, on real nodes."""
+    first_launches: int = 150
+    """Tenants that launch for the first time."""
+    workloads: int = 2000
+    """Live when the hub is restarted."""
 
 
 @dataclass

@@ -28,7 +28,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 def _listening(port: int) -> socket.socket:
-    """A socket for all addresses that only the loopback device leads to. OSError without the right (root) to bind it."""
+    """A socket for all addresses that the loopback device leads to. OSError for who is not root."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, b"lo\0")

@@ -37,6 +37,7 @@ def _stage(kind: str, name: str, when: list[dict[str, Any]], then: dict[str, Any
     }
 
 
+_READY = '.status.conditions.[] | select( .type == "Ready" ) | .status'
 _DELETED = ".metadata.deletionTimestamp"
 _NODE_STATUS = """
 {{ $now := Now }}
@@ -74,7 +75,13 @@ STAGES = (
     _stage(
         "Node",
         "node-ready",
-        [{"key": '.status.conditions.[] | select( .type == "Ready" ) | .status', "operator": "NotIn", "values": ["True"]}],
+        [
+            {
+                "key": '.status.conditions.[] | select( .type == "Ready" ) | .status',
+                "operator": "NotIn",
+                "values": ["True"],
+            }
+        ],
         {"statusTemplate": _NODE_STATUS},
     ),
     _stage(

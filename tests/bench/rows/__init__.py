@@ -6,7 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.bench.lab import Lab
-from tests.bench.rows import cluster, collector, compile, home, launch, start, unattended, world
+from tests.bench.rows import (
+    cluster,
+    collector,
+    compile,
+    home,
+    kubelaunch,
+    kubetenants,
+    launch,
+    start,
+    unattended,
+    world,
+)
 from tests.bench.table import Section
 
 
@@ -22,5 +33,5 @@ class Row:
 # Those without a hub first: the hubs stay up once they are started.
 ROWS = tuple(
     Row(module.NAME, module.TITLE, module.run)
-    for module in (collector, world, compile, cluster, start, launch, unattended, home)
+    for module in (collector, world, compile, cluster, kubelaunch, kubetenants, start, launch, unattended, home)
 )
