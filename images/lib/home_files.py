@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,7 @@ class Noted:
 
     files: Base
     meta: dict[str, Any]
+    meta_kept: Kept | None
     whole: bool
     """Whether a round ever went through for this folder: else it may be an empty one of a kept home."""
 
@@ -301,13 +302,14 @@ class HomeFolder:
                 path: Known(Local(*row[0]) if row[0] else None, Kept(*row[1]), row[2], row[3])
                 for path, row in raw["files"].items()
             }
-            return Noted(files, dict(raw["meta"]), bool(raw["whole"]))
+            meta_kept = Kept(*raw["meta_kept"]) if raw["meta_kept"] else None
+            return Noted(files, dict(raw["meta"]), meta_kept, bool(raw["whole"]))
         except (TypeError, KeyError, IndexError, AttributeError):
             return None
 
     def write_base(self, noted: Noted) -> None:
         """Note it, whole or not at all. It lies in the home, so that a home that was wiped has none. OSError."""
-        replace_json(self.own / BASE, {"files": noted.files, "meta": noted.meta, "whole": noted.whole})
+        replace_json(self.own / BASE, {one.name: getattr(noted, one.name) for one in fields(noted)})
 
     def read_meta(self, text: str) -> dict[str, Any]:
         """What was kept beside the files; {} where it cannot be read."""

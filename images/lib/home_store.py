@@ -96,9 +96,15 @@ class Store:
             raise StoreError(_last_reason(said))
         return out
 
-    def write_meta(self, path: Path) -> None:
-        """Replace META by the file *path*. StoreError."""
-        code, _, said = self._run("copyto", str(path), f"{self.remote}/{META}", "--ignore-times")
+    def put(self, path: Path, name: str) -> None:
+        """Put the small file *path* there as *name*. StoreError."""
+        code, _, said = self._run("copyto", str(path), f"{self.remote}/{name}", "--ignore-times", "--no-check-dest")
+        if code:
+            raise StoreError(_last_reason(said))
+
+    def remove(self, name: str) -> None:
+        """Take *name* away. StoreError."""
+        code, _, said = self._run("deletefile", f"{self.remote}/{name}")
         if code:
             raise StoreError(_last_reason(said))
 

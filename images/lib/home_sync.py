@@ -36,6 +36,7 @@ from images.lib.home_plan import (
 )
 from images.lib.home_store import FILES, OutOfTimeError, Store
 from images.lib.home_store import META as KEPT_META
+from images.lib.home_turn import Turn
 
 log = logging.getLogger("tenanthub.home")
 _CHUNK_FILES, _CHUNK_BYTES = 4000, 2**30
@@ -64,6 +65,12 @@ class Round:
     """Files that are still to be fetched, where the time was over."""
 
 
+def _files(listing: Mapping[str, Kept]) -> dict[str, Kept]:
+    """The kept files of a listing, without names that no file of a home has."""
+    found = {path[len(FILES) :]: one for path, one in listing.items() if path.startswith(FILES)}
+    return {path: one for path, one in found.items() if is_plain(path)}
+
+
 class Home:
     """A home folder and where it is kept. Not safe for threads; `hold` keeps other processes out."""
 
@@ -72,8 +79,11 @@ class Home:
         self.folder, self.store = folder, store
         self._mask, self._say = mask, said
         self._lock = -1
+        self._turn = Turn(store, folder.own)
         self.base: Base = {}
         self.meta: dict[str, Any] = {}
+        self._meta_kept: Kept | None = None
+        """The store's object with *meta* in it, as its listing tells it."""
         self.known = False
         """Whether a round has ever gone through for this folder: else it may be an empty one of a kept home."""
 
@@ -94,8 +104,9 @@ class Home:
     def recall(self) -> None:
         """Read what the last round noted. Whoever wiped the home has wiped the note too: then nothing counts as
         deleted, and everything is fetched anew."""
-        found = self.folder.read_base() or Noted({}, {}, whole=False)
+        found = self.folder.read_base() or Noted({}, {}, None, whole=False)
         self.base, self.meta, self.known = found.files, found.meta, found.whole
+        self._meta_kept = found.meta_kept
 
     def unsaved(self, seen: Seen) -> list[str]:
         """Paths whose present state is not in the store."""
@@ -110,40 +121,65 @@ class Home:
         done = Round()
         self._once(done, fetch_until, last)
         if done.conflicts:
-            self._once(done, fetch_until, last)  # the other version, as a new file
-            self._once(done, fetch_until, last)  # and over what was the other version, the local one
+            self._once(done, fetch_until, last)  # the other version is saved: now over what it was, the local one
         return done
 
     def _once(self, done: Round, fetch_until: float | None, last: bool) -> None:
         self.folder.make()
         self.recall()
-        listing = self.store.listing()
+        todo, seen = self._get(self.store.listing(), done, fetch_until, last)
+        if todo.upload or todo.delete_kept or done.conflicts or seen.meta() != self.meta or self._meta_kept is None:
+            self._put(done)
+        self.known = self.known or not done.to_fetch
+        self._note()
+
+    def _get(
+        self, listing: Mapping[str, Kept], done: Round, fetch_until: float | None, last: bool
+    ) -> tuple[Plan, Seen]:
+        """The first half of a round: what others have changed."""
         if self.base and KEPT_META not in listing:
             # The folder in the store is gone as a whole (emptied, another bucket): nobody deleted every single file.
             log.warning("Nothing of this home is at %s any more: all of it is saved anew", self.store.remote)
-            self.base, self.meta = {}, {}
+            self.base, self.meta, self._meta_kept = {}, {}, None
         seen = self.look()
-        kept_meta = self.folder.read_meta(self.store.read_meta()) if KEPT_META in listing else None
-        kept = {path[len(FILES) :]: one for path, one in listing.items() if path.startswith(FILES)}
-        kept = {path: one for path, one in kept.items() if is_plain(path)}
+        kept = _files(listing)
         todo = plan(seen.files, kept, self.base, seen.is_blind)
         self._note_misses(todo, kept)
-        wanted = merge(seen.meta(), kept_meta or {}, self.meta)
+        wanted = self._merged(listing, seen)
         names = todo.compare if last else (*todo.download, *todo.compare)
         done.to_fetch = self._fetch(names, frozenset(todo.compare), seen, kept, wanted, fetch_until, done)
         self._remove_here(todo.delete_local, done)
-        if kept_meta is not None:
-            done.wrong.update(self.folder.apply_meta(wanted, seen, self._mask))
-        else:
-            self._write_meta(wanted)  # first of all: from here on it is a home
-            kept_meta = wanted
-        self._save(todo.upload, seen, done)
-        self._delete_there(todo.delete_kept, done)
-        if wanted != kept_meta:
-            self._write_meta(wanted)
-        self.meta = wanted
-        self.known = self.known or not done.to_fetch
-        self._note()
+        done.wrong.update(self.folder.apply_meta(wanted, seen, self._mask))
+        return todo, seen
+
+    def _merged(self, listing: Mapping[str, Kept], seen: Seen) -> dict[str, Any]:
+        """Modes and folders of both sides. What the store has is read only where it is another one than before."""
+        there: Mapping[str, Any] = self.meta
+        if KEPT_META in listing and listing[KEPT_META] != self._meta_kept:
+            there = self.folder.read_meta(self.store.read_meta())
+        return merge(seen.meta(), there, self.meta)
+
+    def _put(self, done: Round) -> None:
+        """The second half: what was changed here. Decided on a listing of the moment at which nobody else saves, since
+        the first half may have taken minutes."""
+        listing = self._turn.take()
+        if listing is None:
+            done.wrong[""] = "another server with this home is saving just now"
+            return
+        try:
+            seen = self.look()
+            todo = plan(seen.files, _files(listing), self.base, seen.is_blind)
+            wanted = self._merged(listing, seen)
+            if KEPT_META not in listing:
+                self._write_meta(wanted)  # first of all: from here on it is a home
+            self._save(todo.upload, seen, done)
+            self._delete_there(todo.delete_kept, done)
+            if wanted != self.meta or KEPT_META not in listing:
+                self._write_meta(wanted)
+                self.meta = wanted
+            self._meta_kept = self.store.listing().get(KEPT_META)
+        finally:
+            self._turn.leave()
 
     def _note_misses(self, todo: Plan, kept: Mapping[str, Kept]) -> None:
         for path, known in self.base.items():
@@ -155,13 +191,13 @@ class Home:
             del self.base[path]
 
     def _note(self) -> None:
-        self.folder.write_base(Noted(self.base, self.meta, self.known))
+        self.folder.write_base(Noted(self.base, self.meta, self._meta_kept, self.known))
 
     def _write_meta(self, meta: Mapping[str, Any]) -> None:
         path = self.folder.own / META
         saved = datetime.now(UTC).isoformat(timespec="seconds")
         replace_json(path, {"version": 1, "saved": saved, "meta": dict(meta)})
-        self.store.write_meta(path)
+        self.store.put(path, KEPT_META)
 
     # -- from the store ------------------------------------------------------------------------------------------------
 
@@ -267,6 +303,8 @@ class Home:
                 break
             if "" in wrong:
                 break
+            if len(tried) < len(names):
+                self._turn.refresh()
         listing = self.store.listing()
         for name in tried:
             kept = listing.get(FILES + name)

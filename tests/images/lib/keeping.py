@@ -12,6 +12,9 @@ from typing import Any
 
 import psutil
 
+from images.lib.files import read_json
+from images.lib.home_files import BASE
+from images.lib.home_plan import OWN
 from tests.images.s3 import RCLONE, S3Server, wait_for
 
 WAITING = """
@@ -116,8 +119,13 @@ class KeptHome:
         return path.read_text() if path.exists() else None
 
     def until_saved(self, name: str, text: str) -> None:
-        """Wait until *name* is kept with *text*, and the keeper says that all is."""
-        wait_for(lambda: self.stored(name) == text and not self.status()["unsaved_files"], f"{name} is kept")
+        """Wait until *name* is kept with *text*, and the keeper has noted that it is."""
+        wait_for(lambda: self.stored(name) == text and self._noted(name), f"{name} is kept")
+
+    def _noted(self, name: str) -> bool:
+        noted = read_json(self.home / OWN / BASE)
+        row = noted["files"].get(name) if isinstance(noted, dict) else None
+        return bool(row and row[0] and row[0][1] == (self.home / name).stat().st_mtime_ns)
 
     def until(self, name: str, text: str | None) -> None:
         """Wait until the local *name* holds *text*."""
