@@ -144,10 +144,19 @@ class Installed:
         """Wait until hub and portal answer through the proxy."""
         eventually("the hub answers through the proxy", self.answers, patience_s=PATIENCE_S)
 
+    def secrets(self) -> dict[str, str]:
+        """What the chart has made, by the Secret's keys."""
+        data = self.get("secret", "tenanthub-secrets")["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
     def token(self, user: str) -> str:
-        """A token of *user*'s for the REST API, by `kubectl exec`."""
-        argv = ("exec", "deployment/hub", "--container=hub", "--", "tenanthub", "token", user)
-        return self.kube.must(*argv, f"--namespace={self.namespace}").strip().splitlines()[-1].strip()
+        """A token of *user*'s for the REST API, as `tenanthub token` asks for one. The account is made where it is new,
+        as a first sign-in would."""
+        cli = self.secrets()["cli-token"]
+        self.api("POST", f"/users/{user}", cli)
+        made = self.api("POST", f"/users/{user}/tokens", cli, {"expires_in": 86400})
+        assert made.status_code == 201, made.text
+        return str(made.json()["token"])
 
     def api(self, method: str, path: str, token: str, body: Any = None) -> httpx.Response:
         """A request to JupyterHub's REST API through the proxy."""
@@ -234,9 +243,16 @@ def address_of(bed: Bed, number: int = 0) -> str:
     return str(bed.room[0][_ADDRESS + number])
 
 
+_made: dict[str, Installed] = {}
+"""By bed. A session fixture that two folders import is two fixtures to pytest; the second finds the first one's here."""
+
+
 @pytest.fixture(scope="session")
 def installed(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """The world of the journeys (physics and history) with its object storage, applied and installed; once a run."""
+    if bed.name in _made:
+        yield _made[bed.name]
+        return
     reasons = unbuilt(ALL)
     need("cluster", not reasons, "; ".join(reasons))
     state = tmp_path_factory.mktemp("installed")
@@ -253,7 +269,9 @@ def installed(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[In
         made.apply()
         made.upgrade()
         made.wait()
+        _made[bed.name] = made
         yield made
+        del _made[bed.name]
         take_away(made)
 
 
