@@ -12,8 +12,11 @@ from tests.cluster import traces
 from tests.cluster.bed import Bed, BedError, down, find, missing, reap, up
 from tests.cluster.bed.binaries import BED, CONTROL_PLANE
 from tests.cluster.bed.needs import unbuilt
+from tests.cluster.chart import installed
 from tests.cluster.kube import Kube
 from tests.tiers import need
+
+__all__ = ["installed"]
 
 ControlPlane = Callable[[str], Bed]
 
@@ -40,6 +43,12 @@ def _run_name() -> str:
         number, digit = divmod(number, 36)
         name = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + name
     return f"t{name}"  # at most 6 characters: process numbers end at 4194304
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with the chart installed come last: it stays to the end, and its tenants' workers bear their taints."""
+    items.sort(key=lambda item: installed.__name__ in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
