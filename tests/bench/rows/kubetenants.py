@@ -56,13 +56,13 @@ def notes(tenants: int) -> tuple[str, ...]:
         f"{tenants} tenants with a namespace each; one member of each asks for a server, {AT_ONCE} launches under way "
         "at a time. The hub has just been started, with an empty database; each launch has 120 s. The limit of "
         "launches at a time is off for stock, which would answer 429 beyond it.",
-        f"Fake nodes: {simulated.NODES} of kwok's. API server, etcd, scheduler, admission and both hubs are real; a Pod "
-        "is Running and Ready at once, and one program on the host answers HTTP for all Pods, so no time of a "
+        f"Fake nodes: {simulated.NODES} of kwok's. API server, etcd, scheduler, admission and both hubs are real; a "
+        "Pod is Running and Ready at once, and one program on the host answers HTTP for all Pods, so no time of a "
         "container is in it.",
         "namespace by hook: a pre_spawn_hook sets the tenant's namespace, so KubeSpawner opens two watches a "
         "namespace. one watch: the same with enable_user_namespaces, which makes these two cluster-wide.",
         f"{OURS}'s namespaces have all of a tenant's walls (quota, admission policies), the others are bare. Requests "
-        "by the API server's audit log, from the first launch to the last.",
+        "by the API server's audit log, from the hub's start to the last launch.",
     )
 
 
@@ -73,9 +73,9 @@ def _turns(
     bed = ground.bed
 
     def turn(round_: int) -> dict[str, float]:
+        log = AuditLog.of(bed)
         with hub(bed, lab.new_folder(f"{NAME}-{setup.name}-{round_}"), setup) as running:
             running.add_users([ask.owner for ask in asks])
-            log = AuditLog.of(bed)
             went = crowd.launch(running, asks, AT_ONCE)
             requests = log.taken(running.user)
         delete_pods(bed, map(namespaces, range(len(asks))))
