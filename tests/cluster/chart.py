@@ -160,10 +160,12 @@ class Installed:
 
     def api(self, method: str, path: str, token: str, body: Any = None) -> httpx.Response:
         """A request to JupyterHub's REST API through the proxy."""
+        return self.portal(method, f"/hub/api{path}", token, body)
+
+    def portal(self, method: str, path: str, token: str, body: Any = None) -> httpx.Response:
+        """A request to any path of the installation, e.g. /services/portal/api/v1/tenants."""
         headers = {"Authorization": f"token {token}"}
-        return httpx.request(
-            method, f"{self.url}/hub/api{path}", json=body, headers=headers, timeout=60, trust_env=False
-        )
+        return httpx.request(method, f"{self.url}{path}", json=body, headers=headers, timeout=60, trust_env=False)
 
     # -- making the ground -------------------------------------------------------------------------------------------
 
@@ -244,7 +246,7 @@ def address_of(bed: Bed, number: int = 0) -> str:
 
 
 _made: dict[str, Installed] = {}
-"""By bed. A session fixture that two folders import is two fixtures to pytest; the second finds the first one's here."""
+"""By bed. A session fixture that two folders import is two to pytest; the second finds the first one's here."""
 
 
 @pytest.fixture(scope="session")
