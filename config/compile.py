@@ -14,6 +14,7 @@ from config.emit import (
     metallb,
     namespaces,
     networkpolicy,
+    prepull,
     quota,
     rbac,
     workers,
@@ -36,6 +37,7 @@ EMITTERS: tuple[Emitter, ...] = (
     egress.emit,
     rbac.emit,
     hub.emit,
+    prepull.emit,
 )
 """One a concern; each yields nothing where the site has not what it is for."""
 

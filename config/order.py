@@ -79,6 +79,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("rbac.authorization.k8s.io/v1", "Role", "roles"),
     Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    Kind("apps/v1", "DaemonSet", "daemonsets"),
 )
 
 _RANK: Mapping[tuple[str, str], int] = {(kind.api_version, kind.kind): rank for rank, kind in enumerate(KINDS)}

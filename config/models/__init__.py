@@ -3,7 +3,7 @@
 from config.models.base import Declared, Name
 from config.models.profile import IdleRule, Profile, Size
 from config.models.quantity import Cpu, Memory, format_memory
-from config.models.site import Addons, Authentication, ClusterNetworks, Site
+from config.models.site import Addons, Authentication, ClusterNetworks, Site, StorageClass
 from config.models.tenant import IdentityGroups, Network, Quota, Remote, Tenant, Workers
 from config.models.world import World
 
@@ -23,6 +23,7 @@ __all__ = [
     "Remote",
     "Site",
     "Size",
+    "StorageClass",
     "Tenant",
     "Workers",
     "World",

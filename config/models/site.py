@@ -8,6 +8,26 @@ from pydantic import Field, StringConstraints
 
 from config.models.addresses import IPNetwork
 from config.models.base import Account, Declared, Name, pattern
+from config.models.quantity import Memory
+
+
+class StorageClass(Declared):
+    """A storage class that homes of notebooks and VS Code may be kept on."""
+
+    name: Annotated[
+        str,
+        pattern(
+            r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+            "a storage class as `kubectl get storageclasses` shows it",
+            max_length=200,
+        ),
+        Field(examples=["ceph-block"]),
+    ]
+    """Name of the StorageClass object."""
+    title: Annotated[str, StringConstraints(max_length=80)] = ""
+    """What people call it; default: the name."""
+    home_size: Annotated[Memory, Field(json_schema_extra={"default": "20Gi"})] = 20 * 2**30
+    """Size of the volume that each home gets."""
 
 
 class ClusterNetworks(Declared):
@@ -27,6 +47,12 @@ class ClusterNetworks(Declared):
     """Namespaces of ingress controllers, which may reach every tenant's Pods, e.g. ingress-nginx."""
     metallb_namespace: Name = "metallb-system"
     """Namespace of MetalLB, where its pools have to be."""
+    storage_classes: tuple[StorageClass, ...] = ()
+    """Storage classes that homes may be kept on; the first is the usual place of a home. None: homes are kept in a
+    remote of the tenant, or not at all."""
+    prepull: bool = False
+    """Keep the images that profiles name on the workers of the tenants that may use them, so that a first launch is as
+    quick as a second; costs disk there. Needs the hub's namespace."""
 
 
 class Addons(Declared):
