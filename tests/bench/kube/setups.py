@@ -19,8 +19,6 @@ from tests.embedded.harness import TENANTHUB
 PROFILE = "tool"
 DOMAIN = "bench.example.org"
 CPU, MEMORY_MIB = 0.05, 64
-OWNER = "member"
-"""An account is called `<tenant>-member-<number>`: stock's hook reads the tenant from it."""
 START_TIMEOUT_S = 120
 """For both: KubeSpawner's default is 60, that of ours and of Zero to JupyterHub 300."""
 STOCK_NAMESPACE = "stock"
@@ -65,7 +63,7 @@ c.KubeSpawner.mem_guarantee = c.KubeSpawner.mem_limit = "{memory}M"
 """
 _BY_TENANT = """
 def _namespace(spawner):
-    spawner.namespace = "stock-" + spawner.user.name.partition("-member-")[0]
+    spawner.namespace = "stock-" + spawner.user.name.partition("-m")[0]
 
 c.KubeSpawner.pre_spawn_hook = _namespace
 """
@@ -142,12 +140,13 @@ def _stock(name: str, image: str, more: str) -> Setup:
 
 def tenant_name(index: int) -> str:
     """Name of tenant number *index*."""
-    return f"group-{index:04}"
+    return f"g{index:04}"
 
 
 def account_name(tenant: int, member: int) -> str:
-    """Account number *member* of a tenant."""
-    return f"{tenant_name(tenant)}-{OWNER}-{member:04}"
+    """Account number *member* of a tenant. Stock's hook reads the tenant from it; short enough to stand in every name
+    unshortened (copies.py)."""
+    return f"{tenant_name(tenant)}-m{member:04}"
 
 
 def stock_namespace(tenant: int) -> str:

@@ -12,6 +12,7 @@ from tests.bench.rows import (
     compile,
     home,
     kubelaunch,
+    kuberestart,
     kubetenants,
     launch,
     start,
@@ -30,8 +31,18 @@ class Row:
     run: Callable[[Lab], Section]
 
 
-# Those without a hub first: the hubs stay up once they are started.
-ROWS = tuple(
-    Row(module.NAME, module.TITLE, module.run)
-    for module in (collector, world, compile, cluster, kubelaunch, kubetenants, start, launch, unattended, home)
+# Those without an embedded hub first: the hubs stay up once they are started.
+_MODULES = (
+    collector,
+    world,
+    compile,
+    cluster,
+    kubelaunch,
+    kubetenants,
+    kuberestart,
+    start,
+    launch,
+    unattended,
+    home,
 )
+ROWS = tuple(Row(module.NAME, module.TITLE, module.run) for module in _MODULES)
