@@ -70,7 +70,11 @@ clean: ## Remove .venv, node_modules, build and caches; what the hub keeps in it
 
 ##@ Kubernetes
 BED := exec $(BIN)/python -m tests.cluster.bed
-.PHONY: cluster-up cluster-down cluster-build
+.PHONY: images cluster-up cluster-down cluster-build
+images: ## Build the images that run on a cluster, and push them: make images ARGS=--help
+	@$(SETUP_RUN)
+	@exec $(BIN)/python -m tools.images $(ARGS)
+
 cluster-up: ## Raise a real Kubernetes on this machine for the tests (Debian, root): make cluster-up ARGS="--nodes 0"
 	@$(SETUP_DEV)
 	@$(BED) up $(ARGS)
