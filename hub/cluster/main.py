@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hub.cluster.settings import Bind, Cluster, Part, SettingsError, read
 
 WRONG = 2
 """Exit code for settings that are missing or wrong."""
+_AGAIN_S = 2
 _HERE = Path(__file__).resolve().parent
 
 
@@ -32,6 +34,8 @@ def start(part: Part) -> int:
 
 
 def _hub(settings: Cluster) -> int:
+    if settings.kubeconfig is not None:
+        os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # KubeSpawner's client reads it when it is imported
     from traitlets.config import Config
 
     from hub.app import main
@@ -40,8 +44,6 @@ def _hub(settings: Cluster) -> int:
 
     ready_world(settings.config)
     configure(Config(), settings)  # JupyterHub would show a traceback where the site's own file fails
-    if settings.kubeconfig is not None:
-        os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # KubeSpawner finds the cluster by it
     os.chdir(settings.state)
     main(["--config", str(_HERE / "jupyterhub_config.py")])
     return 0
@@ -59,9 +61,27 @@ def _culler(settings: Cluster) -> int:
     from hub.cluster.checks import ready_world
 
     ready_world(settings.config)
+    _wait_for(f"{settings.hub_api}/")
     env = {"JUPYTERHUB_API_TOKEN": settings.secrets["culler-token"], "JUPYTERHUB_API_URL": settings.hub_api}
     argv = [sys.executable, "-P", "-m", "jupyterhub_idle_culler", "--config", str(_HERE / "culler_config.py")]
     return _become(argv, env)
+
+
+def _wait_for(url: str) -> None:
+    """Until something answers there: the culler, which has no patience at its start, would end with a traceback."""
+    import httpx
+
+    said = False
+    while True:
+        try:
+            httpx.get(url, timeout=10, trust_env=False)
+        except httpx.HTTPError as error:
+            if not said:
+                print(f"tenanthub culler: the hub at {url} does not answer yet, waiting: {error}", file=sys.stderr)
+            said = True
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _proxy(settings: Cluster) -> int:

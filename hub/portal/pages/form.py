@@ -139,6 +139,7 @@ async def _draw(
         owner=said.owner,
         values=said.values,
         violations=violations,
+        site=at.world.site,
     )
     widgets = {one.widget: one.name for group in view.groups for one in group.fields}
     return page(

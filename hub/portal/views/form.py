@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from config.models import Profile, Tenant
+from config.models import Profile, Site, Tenant
 from hub.portal.launch import fit, lacking, usage_of
 from hub.portal.views.text import cores_text, picture, size_text
 from spawners.form import Field, Form, make_form
@@ -92,11 +92,13 @@ def form_page(
     owner: str | None = None,
     values: Mapping[str, Any] | None = None,
     violations: Iterable[Violation] = (),
+    site: Site | None = None,
 ) -> FormPage:
-    """The page, empty or with what was typed and why it was refused."""
+    """The page, empty or with what was typed and why it was refused. *tools*: of this machine; None on a cluster."""
     wrong = list(violations)
     ours = {"display_name", "owner", "quota"}
-    form = make_form(kind, profile, tenant, values, [v for v in wrong if v.field not in ours])
+    told = [v for v in wrong if v.field not in ours]
+    form = make_form(kind, profile, tenant, values, told, site=site, on_cluster=tools is None)
     size = _size_field(form, profile)
     owners = owner_choices(kind, tenant, account)
     page_owner = owner if owner in {choice.account for choice in owners} else owners[0].account
