@@ -35,6 +35,7 @@ COLLECTIONS = {
     "CronJob": "/apis/batch/v1/namespaces/{}/cronjobs",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
+    "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
     "Pod": "/api/v1/namespaces/{}/pods",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
@@ -116,8 +117,8 @@ class Client:
     ) -> bytes:
         """One request; the answer as it is. ApiError for 400 and more, KubeError where the server is not reached.
 
-        Sent again where the server is too busy (429, 503 with Retry-After), or where the connection broke and the
-        request may be repeated.
+        Sent again where the server is too busy (429, 503 with Retry-After), where nothing was done because many wrote
+        to one quota, or where the connection broke and the request may be repeated.
         """
         sent = None if body is None else orjson.dumps(body)
         what = f"{method} {path}"
@@ -133,8 +134,8 @@ class Client:
                     raise self._unreached(error) from None
                 await asyncio.sleep(_pause_s(attempt, None))
                 continue
-            if answer.status in (429, 503) and "Retry-After" in answer.headers and not last:
-                await asyncio.sleep(_pause_s(attempt, answer.headers["Retry-After"]))
+            if not last and _to_repeat(answer.status, answer.headers, told):
+                await asyncio.sleep(_pause_s(attempt, answer.headers.get("Retry-After")))
                 continue
             if answer.status >= 400:
                 raise ApiError(answer.status, _status(told), what)
@@ -284,6 +285,16 @@ def _tls(settings: kubernetes_client.Configuration) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _to_repeat(status: int, headers: Mapping[str, str], told: bytes) -> bool:
+    """Whether the server has done nothing and would do it a moment later. Admission by a quota that many write to at
+    once gives up with a conflict or an internal error (k8s.io/apiserver, pkg/admission/plugin/resourcequota): 50
+    launches at once in one tenant's namespace meet both."""
+    if status in (429, 503):
+        return "Retry-After" in headers
+    conflict = status == 409 and b'"reason":"Conflict"' in told and b"resourcequotas" in told
+    return conflict or (status == 500 and b"resource quota evaluation timed out" in told)
 
 
 def _object(told: bytes) -> dict[str, Any]:

@@ -27,6 +27,13 @@ _DEFINITE = re.compile(
 """In a registry's refusal: to ask again will not help. Everything else (a time-out, a broken line) is tried again by
 the kubelet once, a few seconds later, before it says ImagePullBackOff."""
 
+_PASSING = re.compile(
+    r"failed to sync \S+ cache|context deadline exceeded|timed? ?out|object has been modified|too many requests"
+    r"|is reserved for|connection refused|etcdserver:",
+    re.IGNORECASE,
+)
+"""In what a kubelet or a controller says when it or the API server has too much to do; they try again by themselves."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -48,6 +55,11 @@ def waits(words: str) -> Verdict:
 def doomed(words: str) -> Verdict:
     """To wait longer is of no use."""
     return Verdict("doomed", words)
+
+
+def passing(message: str) -> Verdict | None:
+    """That it waits, where *message* tells of nothing but a busy cluster."""
+    return waits("the cluster is busy; it is tried again") if _PASSING.search(message) else None
 
 
 def of_pod(
@@ -76,7 +88,8 @@ def of_deployment(deployment: Object | None, pods: Sequence[Object], now: dateti
     for _, one in objects(deployment, "status", "conditions"):
         # The Deployment repeats what its ReplicaSet was told when it wanted to create a Pod.
         if one.get("type") == "ReplicaFailure" and one.get("status") == "True":
-            return doomed(refused(str(one.get("message") or "")))
+            message = str(one.get("message") or "")
+            return passing(message) or doomed(refused(message))
     if not at(deployment, "status", "updatedReplicas"):
         return waits("waiting for the one before to end" if pods else "the cluster has not begun yet")
     if at(deployment, "status", "availableReplicas"):
@@ -96,8 +109,9 @@ def of_job(job: Object | None, pods: Sequence[Object], now: datetime, events: It
         if one.get("status") == "True" and one.get("type") == "Failed":
             return doomed(_last_words(pods) or _plain(str(one.get("message") or "it failed")))
     for one in events:
-        if one.get("reason") == "FailedCreate":
-            return doomed(refused(str(one.get("message") or "")))
+        message = str(one.get("message") or "")
+        if one.get("reason") == "FailedCreate" and not pods and not passing(message):
+            return doomed(refused(message))
     newest = pods[-1] if pods else None
     if newest is not None and at(newest, "status", "phase") in ("Running", "Succeeded"):
         return READY
@@ -216,12 +230,12 @@ def _config(container: Object, message: str) -> Verdict:
         return doomed(f"its Secret {key.group(2)} has no entry {key.group(1)}")
     if re.search("run as root|non-root|non-numeric user", message):
         return doomed("the image wants to run as root, which is not allowed here")
-    return doomed(f"it cannot be set up: {_plain(message)}")
+    return passing(message) or doomed(f"it cannot be set up: {_plain(message)}")
 
 
 def _create(container: Object, message: str) -> Verdict:
     del container
-    return doomed(_not_started(message))
+    return passing(message) or doomed(_not_started(message))
 
 
 def _not_started(message: str) -> str:

@@ -115,3 +115,28 @@ def test_a_job_is_started_once_it_runs_and_a_refused_one_says_why() -> None:
 )
 def test_a_refusal_is_told_by_its_sort(said: str, told: str) -> None:
     assert doom.refused(said) == told
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("CreateContainerConfigError", "failed to sync secret cache: timed out waiting for the condition"),
+        ("CreateContainerError", "context deadline exceeded"),
+        ("CreateContainerError", 'failed to reserve container name "x": name "x" is reserved for "4711"'),
+    ],
+)
+def test_a_busy_worker_is_no_doom(reason: str, message: str) -> None:
+    waiting = {"waiting": {"reason": reason, "message": message}}
+    found = doom.of_pod(_pod({"phase": "Pending", "containerStatuses": [{"image": "a:1", "state": waiting}]}), NOW)
+    assert found == doom.waits("the cluster is busy; it is tried again")
+
+
+def test_many_that_write_to_one_quota_are_no_doom() -> None:
+    said = 'Operation cannot be fulfilled on resourcequotas "tenanthub": the object has been modified'
+    job = {"kind": "Job", "metadata": {"name": "copy"}, "status": {}}
+    assert doom.of_job(job, [], NOW, [{"reason": "FailedCreate", "message": said}]).state == "waiting"
+    condition = {"type": "ReplicaFailure", "status": "True", "message": said}
+    deployment = {"kind": "Deployment", "metadata": {"name": "x"}, "status": {"conditions": [condition]}}
+    assert doom.of_deployment(deployment, [], NOW).state == "waiting"
+    condition["message"] = "exceeded quota: tenanthub, requested: pods=1, used: pods=3, limited: pods=3"
+    assert doom.of_deployment(deployment, [], NOW).state == "doomed"
