@@ -9,12 +9,26 @@ from pathlib import Path
 from images.transfer.events import Deleted, Event, Note, Planned, Stats, Trouble, Verified
 from images.transfer.rclone import Step
 from images.transfer.settings import SSH_ENDPOINT, TransferSettings, is_local
+from images.transfer.ssh import ALIAS
 
 SSH_CONFIG = "ssh_config"
 # Exit codes (man rsync, EXIT VALUES) after which the same command may succeed: lost connection, timeouts, files that
 # vanished while being read.
 WORTH_A_RETRY = frozenset({10, 12, 24, 30, 35})
 PARTIAL_DIR = ".rsync-partial"
+
+COMMON = (
+    "  GlobalKnownHostsFile /dev/null",
+    "  StrictHostKeyChecking yes",  # ssh takes the first value that it reads: what is said before, holds
+    "  IdentitiesOnly yes",
+    "  BatchMode yes",
+    "  ForwardAgent no",
+    "  ForwardX11 no",
+    "  ClearAllForwardings yes",
+    "  ConnectTimeout 20",
+    "  ServerAliveInterval 15",
+)
+"""Lines of the ssh configuration for whatever host."""
 
 _PROGRESS = re.compile(
     r"^\s*(?P<bytes>[\d,.]+)\s+(?P<percent>\d+)%\s+(?P<speed>[\d.]+)(?P<unit>[kMGT]?)B/s\s+(?P<eta>\d+:\d+:\d+)"
@@ -45,6 +59,8 @@ def command(settings: TransferSettings, step: Step, source: str, destination: st
     if not (is_local(source) and is_local(destination)):
         # --secluded-args (-s): the remote shell never sees a file name; -e: our own configuration and nothing else's.
         argv += ["-s", "-e", f"ssh -F {SSH_CONFIG}"]
+    if destination.startswith(ALIAS):
+        argv.append("--mkpath")  # a remote's folder is made with all above it, as rclone does (rsync 3.2.3)
     if settings.bandwidth:
         argv.append(f"--bwlimit={settings.bandwidth}")
     if step in ("dry-run", "check"):
@@ -86,13 +102,7 @@ def ssh_config(settings: TransferSettings, endpoint: str) -> str:
             f'  IdentityFile "{settings.ssh_key}"',
             f'  UserKnownHostsFile "{settings.ssh_known_hosts}"',
             f"  StrictHostKeyChecking {'yes' if settings.ssh_host_keys == 'known' else 'accept-new'}",
-            "  IdentitiesOnly yes",
-            "  BatchMode yes",
-            "  ForwardAgent no",
-            "  ForwardX11 no",
-            "  ClearAllForwardings yes",
-            "  ConnectTimeout 20",
-            "  ServerAliveInterval 15",
+            *COMMON,
             "",
         ]
     )

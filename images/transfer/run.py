@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-from dataclasses import dataclass
+import sys
+from pathlib import Path
 from typing import Literal
 
-from images.transfer import child, rclone, rsync
+from images.transfer import child, rclone, rsync, ssh
 from images.transfer.events import Event, Trouble
+from images.transfer.events import Planned as Coming
 from images.transfer.fence import FenceError, private_file, resolve_endpoints
 from images.transfer.ledger import Ledger, Phase
+from images.transfer.legs import Planned, legs, needs_staging
 from images.transfer.settings import TransferSettings, is_local
 from images.transfer.words import in_words
 
@@ -26,34 +29,6 @@ class RunError(Exception):
 
 class StoppedError(Exception):
     """SIGTERM came."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One step: what it is, and the settings its command line is made from."""
-
-    step: rclone.Step
-    settings: TransferSettings
-
-
-def steps(settings: TransferSettings) -> tuple[Planned, ...]:
-    """The steps of a run, in order. Pure.
-
-    A sync always looks first: it is the one mode that deletes, and only a dry run can tell that a mistyped source is
-    empty, or that more would be deleted than allowed, *before* anything is. A verified move copies, checks, and only
-    then moves (which finds everything there already and removes the source), so nothing unverified is ever removed.
-    """
-    dry = [Planned("dry-run", settings)] if settings.dry_run != "no" or settings.mode == "sync" else []
-    if settings.dry_run == "only":
-        return tuple(dry)
-    if settings.checksum and settings.mode == "move":
-        copying = settings.model_copy(update={"mode": "copy"})
-        work = [Planned("transfer", copying), Planned("check", copying), Planned("transfer", settings)]
-    elif settings.checksum:
-        work = [Planned("transfer", settings), Planned("check", settings)]
-    else:
-        work = [Planned("transfer", settings)]
-    return (*dry, *work)
 
 
 class TransferRun:
@@ -76,7 +51,7 @@ class TransferRun:
         try:
             message = await self._work()
             outcome = "ok"
-        except (RunError, FenceError) as error:
+        except (RunError, FenceError, ssh.SshError) as error:
             outcome, message = "failed", str(error)
         except OSError as error:
             outcome, message = "failed", in_words(f"{error.strerror or error} {error.filename or ''}")
@@ -89,18 +64,54 @@ class TransferRun:
         self._tool_is_there()
         source, destination = resolve_endpoints(self.settings)
         self._secrets_are_private()
-        if self.settings.tool == "rsync":
-            self._write_ssh_config(source, destination)
-        for planned in steps(self.settings):
-            await self._step(planned, source, destination)
-            if planned.step == "dry-run":
-                self._judge_plan()
-        return self._summary()
+        ssh.require_pinned(self.settings)
+        staging = self.settings.run_dir / "staging"
+        try:
+            if self.settings.tool == "rsync":
+                self._write_ssh_config(source, destination)
+                source, destination = ssh.endpoint(source), ssh.endpoint(destination)
+            if needs_staging(self.settings, source, destination):
+                staging.mkdir(mode=0o700, exist_ok=True)
+                await self._require_room(source, staging)
+            for planned in legs(self.settings, source, destination, staging):
+                await self._step(planned)
+                if planned.step == "dry-run":
+                    self._judge_plan()
+            return self._summary()
+        finally:
+            ssh.forget(self.settings.run_dir)
+            shutil.rmtree(staging, ignore_errors=True)
+
+    async def _require_room(self, source: str, staging: Path) -> None:
+        """RunError unless what comes from an ssh host, to go on to another, fits here."""
+        looking = self.settings.model_copy(update={"mode": "copy", "checksum": False, "max_delete": None})
+        wanted = 0
+
+        def count(line: str) -> None:
+            nonlocal wanted
+            for event in rsync.parse("dry-run", line):
+                if isinstance(event, Coming):
+                    wanted += event.size or 0
+                elif isinstance(event, Trouble):
+                    self.ledger.take(event)
+
+        argv = rsync.command(looking, "dry-run", source, f"{staging}/")
+        ended = await child.run(argv, self.settings.run_dir, count, self.stop, self._deadline)
+        await self._judge(Planned("dry-run", looking), ended)
+        room = min(shutil.disk_usage(staging).free, self.settings.staging_bytes or sys.maxsize)
+        if wanted > room:
+            raise RunError(
+                f"{wanted} bytes would lie here on their way from one ssh host to the other, and there is room for"
+                f" {room}: give it more, or transfer it in parts. Nothing was changed"
+            )
 
     def _tool_is_there(self) -> None:
         name = self.settings.tool
         if shutil.which(self.settings.rclone if name == "rclone" else self.settings.rsync) is None:
             raise RunError(f"{name} is not installed on this machine")
+        far = [side for side in (self.settings.source, self.settings.destination) if not is_local(side)]
+        if name == "rsync" and far and shutil.which("ssh") is None:
+            raise RunError("ssh is not installed on this machine")
 
     def _secrets_are_private(self) -> None:
         if self.settings.rclone_config is not None:
@@ -109,15 +120,17 @@ class TransferRun:
             private_file(self.settings.ssh_key, "ssh key")
 
     def _write_ssh_config(self, source: str, destination: str) -> None:
+        text = ssh.configure(self.settings, self.settings.run_dir, rsync.COMMON)
         for side in (source, destination):
-            if not is_local(side):
+            if not is_local(side) and text is None:
                 text = rsync.ssh_config(self.settings, side)
-                (self.settings.run_dir / rsync.SSH_CONFIG).write_text(text, encoding="utf-8")
+        if text is not None:
+            (self.settings.run_dir / rsync.SSH_CONFIG).write_text(text, encoding="utf-8")
 
-    async def _step(self, planned: Planned, source: str, destination: str) -> None:
+    async def _step(self, planned: Planned) -> None:
         self.ledger.begin(_PHASES[planned.step])
         tool = rclone if planned.settings.tool == "rclone" else rsync
-        argv = tool.command(planned.settings, planned.step, source, destination)
+        argv = tool.command(planned.settings, planned.step, planned.source, planned.destination)
         # rclone retries by itself, with what it knows of the failed files; rsync has to be run again.
         attempts = 1 if planned.settings.tool == "rclone" else planned.settings.retries + 1
         for attempt in range(1, attempts + 1):
@@ -130,7 +143,7 @@ class TransferRun:
             self.ledger.log(f"The connection was lost or files changed; attempt {attempt + 1} of {attempts} follows")
             self.ledger.troubles.clear()
             await self._pause(_RETRY_PAUSE_S)
-        if planned.step == "transfer":
+        if planned.step == "transfer" and planned.counted:
             self.ledger.close_copy(planned.settings.mode)
         await self._judge(planned, ended)
 

@@ -17,6 +17,8 @@ RCLONE_REMOTE = re.compile(r"^(?P<remote>\w[\w.+@-]{0,63}):(?P<path>.*)$", re.AS
 SSH_ENDPOINT = re.compile(
     r"^(?P<user>[A-Za-z_][A-Za-z0-9_.-]{0,31})@(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>[^:].*)$"
 )
+# A remote of type sftp as rsync takes it: no "remote::module" and no "rsync://", see above.
+PLAIN_REMOTE = re.compile(r"^(?P<remote>[A-Za-z0-9][A-Za-z0-9_-]{0,63}):(?P<path>(?![:/]).*)$", re.ASCII)
 
 
 def _no_control(value: str) -> str:
@@ -40,7 +42,8 @@ class TransferSettings(BaseModel):
     """One run of a transfer. Sizes are bytes, times are seconds.
 
     *source* and *destination* are an absolute local path below one of *folders*; with rclone also `remote:bucket/path`
-    where `remote` is a section of *rclone_config*; with rsync also `user@host:path` over ssh.
+    where `remote` is a section of *rclone_config*; with rsync also `remote:path` where that section is of type sftp, or
+    `user@host:path` with a key of its own.
     Raises pydantic.ValidationError, each error naming its field.
     """
 
@@ -67,6 +70,7 @@ class TransferSettings(BaseModel):
     )
     transfers: int = Field(4, ge=1, le=64, description="Files at a time (rclone)")
     max_delete: int | None = Field(None, ge=0, description="sync: change nothing if more files than this would go")
+    staging_bytes: int | None = Field(None, ge=1, description="Most that may lie here between two ssh hosts (rsync)")
     time_limit_s: int | None = Field(None, ge=1)
     retries: int = Field(3, ge=0, le=20)
     ssh_key: AbsolutePath | None = Field(None, description="Private key, mode 0600; needed for user@host:path")
@@ -84,10 +88,13 @@ class TransferSettings(BaseModel):
         if self.tool == "rclone" and remote and self.rclone_config is None:
             raise ValueError("rclone_config: needed, because a side is a remote")
         if self.tool == "rsync":
-            if len(remote) == 2:
-                raise ValueError("rsync: one side must be a local folder")
-            if remote and (self.ssh_key is None or self.ssh_known_hosts is None):
+            by_hand = [side for side in remote if SSH_ENDPOINT.match(side)]
+            if len(remote) == 2 and by_hand:
+                raise ValueError("rsync: one side must be a local folder, or both must be remotes")
+            if by_hand and (self.ssh_key is None or self.ssh_known_hosts is None):
                 raise ValueError("ssh_key and ssh_known_hosts: needed, because a side is user@host:path")
+            if len(remote) > len(by_hand) and self.rclone_config is None:
+                raise ValueError("rclone_config: needed, because a side is a remote")
         if self.max_delete is not None and self.mode != "sync":
             raise ValueError("max_delete: only mode sync deletes at the destination")
         return self
@@ -98,12 +105,18 @@ def is_local(endpoint: str) -> bool:
     return endpoint.startswith("/")
 
 
+def named_remote(endpoint: str) -> str | None:
+    """The remote of rclone_config that *endpoint* names; None for a local path and for user@host:path."""
+    match = RCLONE_REMOTE.match(endpoint)
+    return match["remote"] if match is not None and not SSH_ENDPOINT.match(endpoint) else None
+
+
 def _check_remote(tool: str, endpoint: str) -> None:
     """ValueError where *endpoint* is not of the form that *tool* may be given."""
-    pattern, form = (
-        (RCLONE_REMOTE, "remote:bucket/path") if tool == "rclone" else (SSH_ENDPOINT, "user@host:path (over ssh)")
-    )
-    match = pattern.match(endpoint)
+    if tool == "rclone":
+        match, form = RCLONE_REMOTE.match(endpoint), "remote:bucket/path"
+    else:
+        match, form = SSH_ENDPOINT.match(endpoint) or PLAIN_REMOTE.match(endpoint), "user@host:path or remote:path"
     if match is None:
         raise ValueError(f"{endpoint!r}: must be an absolute local path or {form}")
     if ".." in match["path"].split("/"):

@@ -12,10 +12,10 @@ from images.crawler.patterns import check_pattern
 from images.crawler.settings import check_web_address, normal_host
 from spawners.kinds.base import Kind, Options
 from spawners.kinds.remotes import Folder, RemoteName, remote_path, remote_violations
+from spawners.kinds.times import Cron, TimeZone, schedule_of
 from spawners.kube.plan import GIB, RCLONE_CONF, RUNS, STATE, TMP, KubePlace, KubePlan, Scratch, remotes
-from spawners.plan import LocalPlace, LocalPlan, Schedule
+from spawners.plan import LocalPlace, LocalPlan
 from spawners.refusal import Violation
-from spawners.schedule import validate
 from spawners.workload import Workload
 
 Lines = Annotated[tuple[str, ...], Field(max_length=200)]
@@ -32,13 +32,9 @@ class CrawlerOptions(Options):
         default=(), title="Allowed domains", json_schema_extra={"placeholder": "example.org", "widget": "lines"}
     )
     """The crawl never leaves them, nor by a redirect; empty: the hosts of the start URLs."""
-    cron: Annotated[str, Field(max_length=100)] = Field(
-        default="0 2 * * *", title="When", json_schema_extra={"widget": "cron"}
-    )
+    cron: Cron = Field(default="0 2 * * *", title="When", json_schema_extra={"widget": "cron"})
     """A cron expression: minute, hour, day of month, month, day of week."""
-    timezone: Annotated[str, Field(max_length=60)] = Field(
-        default="UTC", title="Time zone", json_schema_extra={"widget": "timezone"}
-    )
+    timezone: TimeZone = Field(default="UTC", title="Time zone", json_schema_extra={"widget": "timezone"})
     """The zone that the expression is read in; summer time is followed."""
     remote: RemoteName = Field(title="Remote", json_schema_extra={"source": "remotes"})
     """Object storage that the archive goes to, a folder a run."""
@@ -105,22 +101,6 @@ class CrawlerOptions(Options):
     def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(check_pattern(pattern) for pattern in patterns)
 
-    @field_validator("cron")
-    @classmethod
-    def _cron(cls, cron: str) -> str:
-        return _checked(cron, validate(cron, "UTC"))
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, timezone: str) -> str:
-        return _checked(timezone, validate("0 0 * * *", timezone))
-
-
-def _checked(value: str, wrong: list[str]) -> str:
-    if wrong:
-        raise ValueError("; ".join(wrong))
-    return value
-
 
 class CrawlerKind(Kind):
     """One bounded run at each time of the schedule."""
@@ -149,7 +129,7 @@ class CrawlerKind(Kind):
         return LocalPlan(
             mode="schedule",
             argv=(str(place.tools.python), "-P", "-m", "images.crawler", "{settings}"),
-            schedule=_schedule(options),
+            schedule=schedule_of(options),
             settings={
                 "name": workload.name,
                 "rclone": str(place.tools.rclone),
@@ -170,7 +150,7 @@ class CrawlerKind(Kind):
             mode="schedule",
             image=place.image,
             argv=("python", "-P", "-m", "images.lib.run", "images.crawler", "{settings}", RUNS),
-            schedule=_schedule(options),
+            schedule=schedule_of(options),
             settings={
                 "name": workload.name,
                 "rclone": "rclone",
@@ -191,15 +171,6 @@ class CrawlerKind(Kind):
 
 
 _UPLOAD_RETRY_S = 6 * 3600
-
-
-def _schedule(options: Mapping[str, Any]) -> Schedule:
-    return Schedule(
-        cron=options["cron"],
-        timezone=options["timezone"],
-        missed=options["missed"],
-        catch_up_s=options["catch_up_h"] * 3600,
-    )
 
 
 def _crawl(workload: Workload, tenant: Tenant, site: Site) -> dict[str, Any]:

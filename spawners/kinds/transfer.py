@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from config.models import Site, Tenant
 from spawners.kinds.base import Kind, Options
 from spawners.kinds.remotes import clean_folder, remote_path, remote_violations
+from spawners.kinds.times import Cron, TimeZone, schedule_of
 from spawners.kube.plan import GIB, RCLONE_CONF, RUNS, STATE, TMP, KubePlace, KubePlan, Scratch, remotes
 from spawners.plan import LocalPlace, LocalPlan
 from spawners.refusal import Refusal, Violation
@@ -33,9 +34,10 @@ class TransferOptions(Options):
     tool: Literal["rclone", "rsync"] = Field(
         default="rclone",
         title="Tool",
-        json_schema_extra={"labels": {"rclone": "rclone", "rsync": "rsync (between shared folders)"}},
+        json_schema_extra={"labels": {"rclone": "rclone", "rsync": "rsync (ssh hosts and shared folders)"}},
     )
-    """rclone reaches object storage; rsync copies parts of changed files."""
+    """rclone reaches object storage and ssh hosts; rsync sends only the changed parts of files, over ssh with the key
+    and the pinned host key of a remote of type sftp."""
     mode: Literal["copy", "sync", "move"] = Field(
         default="copy",
         title="What to do",
@@ -78,6 +80,28 @@ class TransferOptions(Options):
         default=None, title="Delete at most", json_schema_extra={"unit": "files", "group": "More"}
     )
     """A sync that would delete more stops before it deletes."""
+    cron: Cron | None = Field(default=None, title="When", json_schema_extra={"widget": "cron"})
+    """Empty: once, now. Else again and again: minute, hour, day of month, month, day of week."""
+    timezone: TimeZone = Field(default="UTC", title="Time zone", json_schema_extra={"widget": "timezone"})
+    """The zone that the expression is read in; summer time is followed."""
+    missed: Literal["run-once", "skip"] = Field(
+        default="run-once",
+        title="Missed runs",
+        json_schema_extra={
+            "group": "More",
+            "labels": {"run-once": "Run once when that is possible again", "skip": "Skip until the next time"},
+        },
+    )
+    """What to do about a time that has passed without a run."""
+    catch_up_h: Annotated[int, Field(ge=1, le=8760)] = Field(
+        default=168, title="Catch up within", json_schema_extra={"unit": "h", "group": "More"}
+    )
+    """A missed run older than this is only shown."""
+    staging_gib: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=20, title="Room in between", json_schema_extra={"unit": "GiB", "group": "More"}
+    )
+    """rsync from one ssh host to another lays the files down here in between: where they do not fit, it does not
+    begin."""
     time_limit_min: Annotated[int, Field(ge=1, le=43_200)] = Field(
         default=1440, title="Time limit", json_schema_extra={"unit": "min", "group": "More"}
     )
@@ -100,14 +124,14 @@ class TransferOptions(Options):
 
 
 class TransferKind(Kind):
-    """One run to its end."""
+    """One run to its end, or one at each time of a schedule."""
 
     name = "transfer"
     title = "Transfer"
     icon = "🚚"
     options = TransferOptions
     owners = frozenset({"tenant"})
-    panels = ("progress", "runs", "log", "options")
+    panels = ("schedule", "progress", "runs", "log", "options")
 
     def check(self, options: Mapping[str, Any], tenant: Tenant, site: Site) -> list[Violation]:
         """Both places must be the tenant's; rsync knows no object storage."""
@@ -119,10 +143,11 @@ class TransferKind(Kind):
             name = str(options[field]).partition(":")[0]
             if name == HERE:
                 continue
-            if options["tool"] == "rsync":
-                violations.append(Violation(field, "rsync copies between shared folders; choose rclone for a remote"))
-            else:
-                violations += [Violation(field, v.message) for v in remote_violations(tenant, {field: name}, field)]
+            violations += [Violation(field, v.message) for v in remote_violations(tenant, {field: name}, field)]
+            found = tenant.remote(name)
+            if options["tool"] == "rsync" and found is not None and found.type != "sftp":
+                why = f"rsync reaches shared folders and ssh hosts; {name} is of type {found.type}: choose rclone"
+                violations.append(Violation(field, why))
         return violations
 
     def endpoints(self, workload: Workload, tenant: Tenant, address: str | None) -> tuple[tuple[str, str], ...]:
@@ -131,11 +156,12 @@ class TransferKind(Kind):
         return (("From", workload.options["source"]), ("To", workload.options["destination"]))
 
     def local(self, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace) -> LocalPlan:
-        """One run of images.transfer."""
+        """One run of images.transfer, or one at each time of the schedule."""
         del site
         options = workload.options
         return LocalPlan(
-            mode="once",
+            mode="schedule" if options["cron"] else "once",
+            schedule=schedule_of(options) if options["cron"] else None,
             argv=(str(place.tools.python), "-P", "-m", "images.transfer", "{settings}"),
             settings={
                 "tool": options["tool"],
@@ -152,7 +178,7 @@ class TransferKind(Kind):
         )
 
     def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
-        """A Job of images.transfer between two remotes. Refusal for shared:, a folder that would outlive Pods."""
+        """A Job or CronJob of images.transfer between two remotes. Refusal for shared:, which would outlive Pods."""
         del site
         options = workload.options
         here = [field for field in ("source", "destination") if str(options[field]).partition(":")[0] == HERE]
@@ -160,15 +186,18 @@ class TransferKind(Kind):
             why = "a cluster has no shared folder of the tenant; name one of its remotes"
             raise Refusal("place", [Violation(field, why) for field in here])
         sides = {field: remote_path(tenant, *_parts(options[field])) for field in ("source", "destination")}
+        # What rclone has to read twice it keeps in files of its own below /tmp.
+        staging = options["staging_gib"] * GIB if options["tool"] == "rsync" else 0
         return KubePlan(
-            mode="once",
+            mode="schedule" if options["cron"] else "once",
+            schedule=schedule_of(options) if options["cron"] else None,
             image=place.image,
             argv=("python", "-P", "-m", "images.lib.run", "images.transfer", "{settings}", RUNS),
             settings={"tool": options["tool"], "rclone_config": RCLONE_CONF, **sides, **_how(options)},
             secrets=(remotes(),),
             scratch=(
-                Scratch(name="state", path=STATE, size=GIB),
-                # rclone keeps what it has to read twice in files of its own.
+                # What does not fit is refused by the program, before the kubelet would evict the Pod.
+                Scratch(name="state", path=STATE, size=staging + GIB),
                 Scratch(name="tmp", path=TMP, size=10 * GIB),
             ),
             uid=UID,
@@ -189,6 +218,7 @@ def _how(options: Mapping[str, Any]) -> dict[str, Any]:
         "bandwidth": f"{speed}M" if speed else None,
         "max_delete": options["max_delete"],
         "time_limit_s": options["time_limit_min"] * 60,
+        "staging_bytes": options["staging_gib"] * GIB,
     }
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from images.transfer import rclone, rsync
 from images.transfer.fence import FenceError, escaping_link, fenced, private_file, resolve_endpoints
-from images.transfer.run import steps
+from images.transfer.legs import steps
 from images.transfer.settings import TransferSettings
 
 SSH = {"ssh_key": "/keys/id", "ssh_known_hosts": "/keys/hosts"}
