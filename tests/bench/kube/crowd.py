@@ -13,12 +13,13 @@ from typing import Any
 
 import aiohttp
 
+from tests.bench.contest import CannotRun
 from tests.bench.kube.hubs import BenchHub
 from tests.bench.table import one_line
 
 SERVER = "bench"
 PATIENCE_S = 300
-"""For one launch; a hub gives up itself long before."""
+"""For one launch, and for all stops; a hub gives up itself long before."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ async def _launch(hub: BenchHub, asks: Sequence[Ask], at_once: int) -> Crowd:
     async def one(session: aiohttp.ClientSession, ask: Ask) -> Launched:
         async with places:
             try:
-                return await _one(session, ask)
+                async with asyncio.timeout(PATIENCE_S):
+                    return await _one(session, ask)
             except (aiohttp.ClientError, TimeoutError) as error:
                 return Launched(problem=one_line(f"{type(error).__name__}: {error}"))
 
@@ -165,5 +167,9 @@ async def _stop(hub: BenchHub, asks: Sequence[Ask]) -> float:
 
     async with _session(hub) as session:
         began = time.perf_counter()
-        await asyncio.gather(*(one(session, ask) for ask in asks))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.gather(*(one(session, ask) for ask in asks))
+        except TimeoutError:
+            raise CannotRun(f"not all of {len(asks)} servers were stopped within {PATIENCE_S} s") from None
         return time.perf_counter() - began

@@ -197,11 +197,11 @@ class BenchHub:
             method, f"{self.url}/hub/api{path}", json=body, headers=headers, timeout=120, trust_env=False
         )
 
-    def ready_servers(self) -> int:
-        """How many people have a server that is ready."""
+    def active_servers(self) -> int:
+        """How many people have a server: one that was found to have ended is none any more."""
         headers = {"Authorization": f"token {self.token}", "Accept": "application/jupyterhub-pagination+json"}
         answer = httpx.get(
-            f"{self.url}/hub/api/users?state=ready&limit=1", headers=headers, timeout=120, trust_env=False
+            f"{self.url}/hub/api/users?state=active&limit=1", headers=headers, timeout=120, trust_env=False
         )
         return int(answer.raise_for_status().json()["_pagination"]["total"])
 

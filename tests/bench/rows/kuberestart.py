@@ -122,9 +122,9 @@ def _restarted(running: BenchHub, workloads: int) -> dict[str, float]:
     found = running.until("every server was asked after", lambda: _found(running.log, position), _PATIENCE_S)
     taken = {"page": page, "found": time.perf_counter() - began, **_spent(running)}
     taken["requests"] = log.taken(user).total()
-    live = running.ready_servers()
+    live = running.active_servers()
     if (found, live) != (workloads, workloads):
-        raise CannotRun(f"of {workloads} servers {found} were asked after, {live} are ready")
+        raise CannotRun(f"of {workloads} servers {found} were asked after, {live} still run")
     log.taken(user)
     before = _cpu(running)
     time.sleep(REST_S)
