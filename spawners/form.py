@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from config.models import Profile, Tenant, format_memory
+from config.models import Profile, Site, Tenant, format_memory
 from config.models.quantity import format_cpu
+from spawners.kinds import home
 from spawners.kinds.base import Kind
 from spawners.refusal import Violation
 
@@ -50,14 +51,27 @@ def make_form(
     tenant: Tenant,
     values: Mapping[str, Any] | None = None,
     violations: Iterable[Violation] = (),
+    *,
+    site: Site | None = None,
+    on_cluster: bool = False,
 ) -> Form:
-    """The form, filled with *values* (as typed) over the profile's defaults, with *violations* at their fields."""
+    """The form, filled with *values* (as typed) over the profile's defaults, with *violations* at their fields.
+
+    *site*, *on_cluster*: what is offered for a home depends on them; one machine with a site of defaults unless said.
+    """
     schema = kind.options.model_json_schema()
     values, wrong = values or {}, list(violations)
     shown = [
         _field(name, item, schema, profile, tenant, values, wrong)
         for name, item in schema["properties"].items()
         if name not in profile.hidden
+    ]
+    here = site or Site()
+    shown = [
+        _home_field(field, profile, tenant, here, on_cluster)
+        if schema["properties"][field.name].get("source") == "homes"
+        else field
+        for field in shown
     ]
     names = {field.name for field in shown}
     rest = tuple(
@@ -97,6 +111,25 @@ def _field(
         minimum=kind.get("minimum", kind.get("exclusiveMinimum")),
         maximum=kind.get("maximum"),
         errors=tuple(v.message for v in wrong if v.field.partition(".")[0] == name),
+    )
+
+
+def _home_field(field: Field, profile: Profile, tenant: Tenant, site: Site, on_cluster: bool) -> Field:
+    """Where a home is kept: what is offered here, what the profile allows of it, a warning where there is none."""
+    offered = home.choices(tenant, site, on_cluster=on_cluster)
+
+    def in_full(value: Any) -> str:
+        return home.meant(str(value or home.AUTO), tenant, site, on_cluster=on_cluster)
+
+    # The profile's own words stay the values: the hub compares what is sent with them.
+    allowed = {in_full(value): str(value) for value in profile.choices.get(field.name, ())}
+    shown = tuple((allowed.get(value, value), text) for value, text in offered.every if not allowed or value in allowed)
+    chosen = in_full(field.value)
+    return replace(
+        field,
+        choices=shown or offered.every,
+        value=allowed.get(chosen, chosen),
+        help=" ".join(text for text in (field.help, offered.warning) if text),
     )
 
 

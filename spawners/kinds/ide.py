@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from config.models import Site, Tenant
-from spawners.kinds.base import Kind, Options
+from spawners.kinds import home
+from spawners.kinds.base import Kind
 from spawners.kube.plan import STATE, KubePlace, KubePlan, with_home
 from spawners.plan import LocalPlace, LocalPlan, Tools
+from spawners.refusal import Violation
 from spawners.workload import Workload
 
 HOME = "/home/coder"
@@ -13,8 +18,8 @@ HOME = "/home/coder"
 UID = 1000
 
 
-class IdeOptions(Options):
-    """Nothing beyond the size."""
+class IdeOptions(home.HomeOptions):
+    """The size, and where the home is kept."""
 
 
 class IdeKind(Kind):
@@ -35,25 +40,29 @@ class IdeKind(Kind):
             return "code-server is not installed on this machine: run `make code-server`, or put it on the PATH"
         return None
 
+    def check(self, options: Mapping[str, Any], tenant: Tenant, site: Site) -> list[Violation]:
+        """The home's place must be there."""
+        return home.violations(options, tenant, site)
+
     def local(self, workload: Workload, tenant: Tenant, site: Site, place: LocalPlace) -> LocalPlan:
         """The launcher of images.ide around code-server."""
-        del tenant, site, workload
-        return LocalPlan(
+        folder = home.local_home(workload, tenant, site, place)
+        plan = LocalPlan(
             mode="direct",
             argv=(str(place.tools.python), "-P", "-m", "images.ide", "{settings}"),
             settings={
                 "run_dir": str(place.folder),
                 "code_server": list(place.tools.code_server or ()),
-                "folder": str(place.home),
-                "data_folder": str(place.home / ".local" / "share" / "code-server"),
+                "folder": str(folder),
+                "data_folder": str(folder / ".local" / "share" / "code-server"),
             },
             grace_s=10,
         )
+        return home.keep_local(plan, workload, tenant, site, place)
 
     def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
-        """The same in a Pod. Its home is as lasting as the Pod, unless the site keeps it elsewhere."""
-        del workload, tenant, site
-        return KubePlan(
+        """The same in a Pod. Its home is as lasting as the Pod, unless it is kept elsewhere."""
+        plan = KubePlan(
             mode="pod",
             image=place.image,
             argv=("python", "-P", "-m", "images.ide", "{settings}"),
@@ -68,3 +77,4 @@ class IdeKind(Kind):
             scratch=with_home(HOME),
             grace_s=10,
         )
+        return home.keep_kube(plan, workload, tenant, site)

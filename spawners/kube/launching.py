@@ -11,7 +11,7 @@ from typing import Any
 from config.models import World
 from config.names import namespace
 from spawners.deciding import Deciding, activity_env
-from spawners.kube import acts, doom, names
+from spawners.kube import acts, claims, doom, names
 from spawners.kube.addresses import allot
 from spawners.kube.doom import Verdict
 from spawners.kube.enforce import admit, enforce
@@ -78,6 +78,7 @@ class Launching(Deciding):
             self.site.take(workload, addresses)
         launch = launch_of(kind, workload, tenant, world.site, addresses, self.kind_images)
         await self._require_remotes(launch, world)
+        await claims.ensure(cluster.client, launch)
         await acts.end_others(cluster, key_of(workload), world.site, launch)
         if launch.plan.mode == "pod":
             return await self._start_pod(cluster, launch, world)

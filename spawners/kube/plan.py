@@ -98,6 +98,19 @@ def with_home(home: str) -> tuple[Scratch, ...]:
     )
 
 
+class Claim(Declared):
+    """A PersistentVolumeClaim: a folder that outlives the Pod. It is made where it is not there yet, and stays."""
+
+    volume: str
+    """Name of the volume in the Pod."""
+    name: str
+    """Of the claim. Workloads of one owner that name the same one share it."""
+    path: str
+    storage_class: str
+    size: int = Field(gt=0)
+    """Bytes."""
+
+
 class Ready(Declared):
     """How the kubelet sees that the program serves."""
 
@@ -162,10 +175,11 @@ class KubePlan(Declared):
         Scratch(name="state", path=STATE, size=GIB),
         Scratch(name="tmp", path=TMP, size=GIB),
     )
+    claims: tuple[Claim, ...] = ()
     uid: int = Field(default=65532, ge=1)
     """User and group of the process, as the image's Containerfile has it."""
     home: str = STATE
-    """HOME, and the working folder; in one of the scratch folders."""
+    """HOME, and the working folder; in one of the scratch folders or on a claim."""
     ports: tuple[KubePort, ...] = ()
     addresses: tuple[str, ...] = ()
     """LoadBalancer addresses of the Service; none with ports: a Service of type ClusterIP."""
@@ -194,6 +208,7 @@ class KubePlan(Declared):
             raise ValueError("a schedule belongs to mode schedule, and to no other")
         if self.mode in ("keep",) and self.ready is None:
             raise ValueError("what is kept running has to say when it serves")
-        if not any(self.home == one.path or self.home.startswith(f"{one.path}/") for one in self.scratch):
-            raise ValueError("home must lie in a scratch folder: everything else is read-only")
+        folders = [scratch.path for scratch in self.scratch] + [claim.path for claim in self.claims]
+        if not any(self.home == path or self.home.startswith(f"{path}/") for path in folders):
+            raise ValueError("home must lie in a scratch folder or on a claim: everything else is read-only")
         return self

@@ -209,6 +209,7 @@ def volumes(launch: Launch) -> list[dict[str, Any]]:
         {"name": one.name, "emptyDir": {"sizeLimit": memory_quantity(one.size)}}
         for one in (*plan.scratch, *(plan.beside.scratch if plan.beside else ()))
     ]
+    found += [{"name": one.volume, "persistentVolumeClaim": {"claimName": one.name}} for one in plan.claims]
     for folder, files in _secret_folders(launch).items():
         items = [{"key": one.key, "path": one.path.rpartition("/")[2]} for one in files]
         secret = {"secretName": files[0].secret or launch.name, "defaultMode": _SECRET_MODE, "items": items}
@@ -225,6 +226,7 @@ def mounts(launch: Launch) -> list[dict[str, Any]]:
     plan = launch.plan
     return [
         *({"name": one.name, "mountPath": one.path} for one in plan.scratch),
+        *({"name": one.volume, "mountPath": one.path} for one in plan.claims),
         *({"name": _volume_of(folder), "mountPath": folder, "readOnly": True} for folder in _secret_folders(launch)),
         *([{"name": "settings", "mountPath": ETC, "readOnly": True}] if plan.settings is not None else []),
     ]

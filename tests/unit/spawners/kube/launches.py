@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.models import Site, Tenant, World
+from config.models import ClusterNetworks, Site, Tenant, World
 from spawners.kinds.base import Kind
 from spawners.kinds.coder import CoderKind
 from spawners.kube.addresses import allot
@@ -19,6 +19,9 @@ REGISTRY = "registry.example.org/research"
 DIGEST = "sha256:" + "5" * 64
 IMAGES = {kind: f"{REGISTRY}/tenanthub-{kind}:1.0" for kind in KINDS}
 SITE = Site(contact="help@example.org", image_registries=(REGISTRY,))
+SITE_WITH_VOLUMES = SITE.model_copy(
+    update={"cluster": ClusterNetworks.model_validate({"storage_classes": [{"name": "ceph-block"}]})}
+)
 FOUR, SIX = "192.0.2.10-192.0.2.11", "2001:db8:0:1::10-2001:db8:0:1::1f"
 DUAL = {
     "name": "lab-a",
@@ -88,10 +91,12 @@ def cases() -> dict[str, Launch]:
     skip = {**CRAWL, "missed": "skip"}
     image = {"image": f"{REGISTRY}/tool@{DIGEST}"}
     return {
-        "notebook": launch(person, "notebook", {"size": "large"}, tenant=usual),
-        "notebook-guaranteed": launch(person, "notebook", tenant=guaranteed),
-        "notebook-no-network-shared-workers": launch(person, "notebook", tenant=shared),
-        "ide": launch(person, "vscode", tenant=usual),
+        "notebook": launch(person, "notebook", {"size": "large", "home": "none"}, tenant=usual),
+        "notebook-guaranteed": launch(person, "notebook", {"home": "none"}, tenant=guaranteed),
+        "notebook-kept-in-a-remote": launch(person, "notebook", tenant=usual),
+        "ide-kept-on-a-volume": launch(person, "vscode", {"home_name": "thesis"}, tenant=usual, site=SITE_WITH_VOLUMES),
+        "notebook-no-network-shared-workers": launch(person, "notebook", {"home": "none"}, tenant=shared),
+        "ide": launch(person, "vscode", {"home": "none"}, tenant=usual),
         "app": launch(person, "own-app", COMMAND, tenant=usual, extra=image),
         "app-own-image": launch(person, "own-app", {**OWN, "folders": ["/var/cache/viewer"]}, tenant=usual),
         "app-own-image-guaranteed": launch(person, "own-app", {**OWN, "port": 3000}, tenant=guaranteed),
