@@ -113,6 +113,7 @@ c.TenantKubeSpawner.launches_at_once = {at_once}
 c.TenantKubeSpawner.unschedulable_s = 3
 c.TenantKubeSpawner.start_timeout = {start_timeout}
 c.TenantKubeSpawner.poll_interval = 1
+c.TenantKubeSpawner.port = {pod_port}
 c.Spawner.consecutive_failure_limit = 0
 """
 
@@ -143,10 +144,9 @@ def _free_port() -> int:
 class KubeHub:
     """The hub of one test."""
 
-    def __init__(
-        self, bed: Bed, world: Path, state: Path, tenant: str, domain: str, at_once: int = 64, start_timeout: int = 60
-    ) -> None:
-        """*tenant*: the one that its methods launch in; *at_once*: launches that do not wait in line."""
+    def __init__(self, bed: Bed, world: Path, state: Path, tenant: str, domain: str, **settings: int) -> None:
+        """*tenant*: the one that its methods launch in. *settings*: at_once (launches that do not wait in line),
+        start_timeout, port (of programs in Pods)."""
         self.bed, self.world, self.state, self.tenant = bed, world, state, tenant
         self.keys = Keys(domain)
         self.token = secrets.token_hex(16)
@@ -165,8 +165,9 @@ class KubeHub:
             tenant=tenant,
             token=self.token,
             proxy=[str(Path(sys.executable).with_name("node")), str(proxy)],
-            at_once=at_once,
-            start_timeout=start_timeout,
+            at_once=settings.get("at_once", 64),
+            start_timeout=settings.get("start_timeout", 60),
+            pod_port=settings.get("port", PORT),
             images={"app": images.TOOL, "collector": images.TOOL, "transfer": images.TOOL},
         )
         self.config.write_text(text)
@@ -211,7 +212,7 @@ class KubeHub:
     def log(self) -> str:
         return (self.state / "hub.log").read_text()[-6000:]
 
-    def until(self, what: str, look: Callable[[], T | None], timeout_s: float = 90) -> T:
+    def until(self, what: str, look: Callable[[], T | None], timeout_s: float = 180) -> T:
         """What *look* finds; with the hub's log when it does not."""
         deadline = time.monotonic() + timeout_s
         while not (found := look()):

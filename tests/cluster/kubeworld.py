@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,19 +28,21 @@ def raised(
     workers: Mapping[str, Any],
     workloads: int,
     shell: str = "",
+    remotes: Sequence[Mapping[str, Any]] = (),
     **settings: int,
 ) -> Iterator[KubeHub]:
-    """A hub over one tenant of its own, with the profiles tool, lost (an image that nobody has), and shell where there
-    is an image with one. *settings*: KubeHub's."""
+    """A hub over one tenant of its own, with the profiles tool, lost (an image that nobody has), crawl (of the kind
+    crawler), and shell where there is an image with one. *settings*: KubeHub's."""
     name = f"t{secrets.token_hex(3)}"
     world, state = folders.mktemp("world"), folders.mktemp("hub")
     operator = Operator(bed.kubeconfig, world, f"{name}.example.org", metallb.NAMESPACE)
-    tenant = tenant_of(name, workers, workloads)
+    tenant = {**tenant_of(name, workers, workloads), "remotes": [dict(one) for one in remotes]}
     declare(bed, operator, tenant)
     operator.apply()
     profiles = {"tool": images.TOOL, "lost": NOWHERE, **({"shell": shell} if shell else {})}
-    write(world, {**tenant, "profiles": list(profiles)})
     write_profiles(world, profiles)
+    write_profiles(world, {"crawl": images.TOOL}, kind="crawler")
+    write(world, {**tenant, "profiles": [*profiles, "crawl"]})
     made = KubeHub(bed, world, state, name, operator.domain, **settings)
     try:
         made.start()
@@ -83,6 +85,7 @@ def declare(bed: Bed, operator: Operator, *tenants: Mapping[str, Any]) -> None:
             "nodes": [str(network) for network in bed.room],
             "laboratories": ["192.0.2.0/24", "2001:db8:120::/64"],
             "metallb_namespace": metallb.NAMESPACE,
+            "hub_namespace": hub_namespace(operator.domain),
         },
         "addons": {"metallb": True},
     }
@@ -92,15 +95,20 @@ def declare(bed: Bed, operator: Operator, *tenants: Mapping[str, Any]) -> None:
         write(operator.folder, one)
 
 
+def hub_namespace(domain: str) -> str:
+    """The hub's own namespace, where remotes' credentials lie; a test that needs it makes it."""
+    return f"hub-{domain.partition('.')[0]}"
+
+
 def write(folder: Path, tenant: Mapping[str, Any]) -> None:
     """The tenant's file."""
     (folder / "tenants" / f"{tenant['name']}.yaml").write_text(yaml.safe_dump(dict(tenant)))
 
 
-def write_profiles(folder: Path, profiles: Mapping[str, str], network: str | None = "lab-a") -> None:
-    """A profile of kind app for each image, by the profile's name."""
+def write_profiles(folder: Path, profiles: Mapping[str, str], network: str | None = "lab-a", kind: str = "app") -> None:
+    """A profile for each image, by the profile's name."""
     for name, image in profiles.items():
-        written = {"name": name, "kind": "app", "title": name, "image": image, "sizes": SIZES}
+        written = {"name": name, "kind": kind, "title": name, "image": image, "sizes": SIZES}
         if network:
             written["network"] = network
         (folder / "profiles" / f"{name}.yaml").write_text(yaml.safe_dump(written))

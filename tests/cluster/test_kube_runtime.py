@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
@@ -20,7 +22,7 @@ from tests.cluster import shellimage
 from tests.cluster.bed import Bed
 from tests.cluster.kube import Kube, eventually
 from tests.cluster.kubehub import PORT, KubeHub, site_with_tools
-from tests.cluster.kubeworld import raised
+from tests.cluster.kubeworld import hub_namespace, raised
 
 LOG = logging.getLogger("runtime-test")
 AT_ONCE = 2
@@ -32,8 +34,17 @@ TALK = ("/bin/sh", "-c", f"echo ready to talk; exec /bin/tenanthub-test http {PO
 def hub(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeHub]:
     """A hub that launches two at a time, over a tenant with room for twelve."""
     shell = shellimage.push(bed, tmp_path_factory.mktemp("image"))
-    settings = {"at_once": AT_ONCE, "start_timeout": START_S}
-    with raised(bed, tmp_path_factory, workers={"dedicated": False}, workloads=12, shell=shell, **settings) as made:
+    remote = {"name": "data", "type": "s3", "bucket": "archive", "credentials": "archive-s3"}
+    with raised(
+        bed,
+        tmp_path_factory,
+        workers={"dedicated": False},
+        workloads=12,
+        shell=shell,
+        remotes=[remote],
+        at_once=AT_ONCE,
+        start_timeout=START_S,
+    ) as made:
         yield made
 
 
@@ -226,6 +237,37 @@ def _is_kept(hub: KubeHub, run: str) -> bool:
     return bool(found) and any(one["id"] == run for one in json.loads(json.loads(found)["data"]["runs.json"]))
 
 
+def test_a_launch_is_refused_while_its_remote_has_no_credentials_and_mounts_them_once_they_are_there(
+    hub: KubeHub, runtime: KubeRuntime
+) -> None:
+    owner, kube, home = f"tenant-{hub.tenant}", Kube(hub.bed), hub_namespace(hub.keys.domain)
+    options: dict[str, Any] = {
+        "start_urls": ["https://example.org/"],
+        "remote": "data",
+        "cron": "0 0 1 1 *",
+        "timezone": "UTC",
+    }
+    answer = hub.launch(owner, "paper", "crawl", **options)
+    assert answer.status_code in (201, 202, 409), answer.text
+    told = f"remote data of {hub.tenant} cannot be used: the Secret archive-s3 with its credentials is missing"
+    assert told in _becomes(runtime, hub, "paper", "failed").message
+    kube.must("create", "namespace", home)
+    try:
+        secret = ("archive-s3", f"--namespace={home}")
+        kube.must("create", "secret", "generic", *secret, "--from-literal=access_key_id=AK")
+        kube.must("label", "secret", *secret, f"{hub.keys.domain}/holds=remote-credentials")
+        _launch(hub, owner, "paper", "crawl", **options)
+        made = kube.get("secret", "tenanthub.remotes", f"--namespace={namespace(hub.tenant)}")
+        text = base64.b64decode(made["data"]["rclone.conf"]).decode()
+        assert "[data]" in text
+        assert "access_key_id = AK" in text
+        _becomes(runtime, hub, "paper", "scheduled")
+        _stop(hub, owner, "paper")
+        runtime.forget(hub.tenant, owner, "paper")
+    finally:
+        kube.must("delete", "namespace", home, "--wait=false")
+
+
 def test_an_orphan_is_shown_and_can_be_ended(hub: KubeHub, runtime: KubeRuntime) -> None:
     _launch(hub, "ada", "stray")
     assert [one.workload.name for one in runtime.orphans(hub.tenant, {})] == ["stray"]
@@ -243,22 +285,22 @@ def test_beyond_the_limit_launches_wait_in_line_and_none_is_refused(hub: KubeHub
     slow, quick = ["slow1", "slow2"], ["quick1", "quick2", "quick3", "quick4", "quick5", "quick6"]
     said: dict[str, str] = {}
     with ThreadPoolExecutor(16) as pool:
-        begun = [pool.submit(hub.launch, "ada", name, "tool", words=["sleep"]) for name in slow]
+        begun = {name: pool.submit(hub.launch, "ada", name, "tool", words=["sleep"]) for name in slow}
         hub.until("both run", lambda: all(_running(hub, name) for name in slow))
         for name in quick:
-            begun.append(pool.submit(hub.launch, "ada", name, "tool"))
+            begun[name] = pool.submit(hub.launch, "ada", name, "tool")
             hub.until(f"{name} is asked for", lambda name=name: _is_pending(hub, name))  # type: ignore[misc]
         telling = {name: pool.submit(hub.why, "ada", name) for name in quick}
         hub.until("pages tell it too", lambda: _is_in_line(runtime, hub, "quick6"))
         # who gives up leaves the line: those behind it move up
         assert hub.api("DELETE", "/users/ada/servers/quick1").status_code in (202, 204)
         said = {name: one.result() for name, one in telling.items()}
-        answers = [one.result() for one in begun]
+        answers = {name: one.result() for name, one in begun.items()}
     for name in quick[1:]:
         hub.ready("ada", name)
-    assert not [one.text for one in answers if one.status_code in (429, 500)]
-    assert "6th in line" in said["quick6"]
-    assert "5th in line" in said["quick6"]
+    # JupyterHub's answer to whoever waits for a launch that is cancelled is not ours to judge
+    assert {answers[name].status_code for name in quick[1:]} <= {201, 202}
+    assert len(set(re.findall(r"\d\w\w in line", said["quick6"]))) > 1, said["quick6"]
     assert "its turn has come" in said["quick6"]
     assert "in line" in said["quick1"]
     assert not _pods(hub, "quick1")
@@ -280,26 +322,23 @@ def _running(hub: KubeHub, name: str) -> bool:
 
 
 def test_who_waited_in_line_when_the_hub_died_is_told(hub: KubeHub, runtime: KubeRuntime) -> None:
+    names = ("some1", "some2", "some3")  # who of them comes last is not said
     with ThreadPoolExecutor(4) as pool:
-        for name in ("slow1", "slow2", "late"):
+        for name in names:
             pool.submit(hub.launch, "ada", name, "tool", words=["sleep"])
-        hub.until("one waits", lambda: any(_is_in_line(runtime, hub, name) for name in ("slow1", "slow2", "late")))
+        waits = hub.until("one waits", lambda: [one for one in names if _is_in_line(runtime, hub, one)])
+        hub.until("two run", lambda: sum(_running(hub, name) for name in names) == AT_ONCE)
         hub.kill()
     hub.start()
-    waited = hub.until("it is told", lambda: _told_of_the_line(runtime, hub))
-    assert waited.state == "failed"
-    for name in ("slow1", "slow2"):
-        hub.api("DELETE", f"/users/ada/servers/{name}")
-    hub.until("nothing runs", lambda: not any(one.live for one in runtime.workloads(hub.tenant)))
-    for one in runtime.workloads(hub.tenant):
-        runtime.forget(hub.tenant, one.workload.owner, one.workload.name)
-    assert runtime.workloads(hub.tenant) == []
+    (late,) = waits
+    assert "restarted while it waited" in _becomes(runtime, hub, late, "failed").message
+    for name in set(names) - {late}:  # JupyterHub waits for what it had begun, and ends what does not answer
+        _becomes(runtime, hub, name, "failed")
+    assert not [one for name in names for one in _pods(hub, name)]
+    for name in names:
+        runtime.forget(hub.tenant, "ada", name)
 
 
 def _is_in_line(runtime: KubeRuntime, hub: KubeHub, name: str) -> bool:
     found = _seen(runtime, hub, name)
     return found is not None and "waits in line" in found.message
-
-
-def _told_of_the_line(runtime: KubeRuntime, hub: KubeHub) -> Seen | None:
-    return next((one for one in runtime.workloads(hub.tenant) if "restarted while it waited" in one.message), None)

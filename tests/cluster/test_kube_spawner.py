@@ -10,7 +10,8 @@ import pytest
 
 from config.names import namespace
 from spawners.kube.manifests import pod_of
-from tests.cluster.bed import Bed
+from tests.cluster import laboratory
+from tests.cluster.bed import Bed, binaries, node
 from tests.cluster.kube import Kube, eventually
 from tests.cluster.kubehub import PORT, KubeHub
 from tests.cluster.kubeworld import raised
@@ -196,3 +197,32 @@ def test_a_single_run_is_over_when_it_has_ended(hub: KubeHub) -> None:
 
 def _over(hub: KubeHub, owner: str, name: str) -> str:
     return "over" if hub.server(owner, name) is None else ""
+
+
+def test_what_runs_on_a_lost_worker_is_never_run_twice_and_goes_on_when_it_is_back(hub: KubeHub) -> None:
+    owner = f"tenant-{hub.tenant}"
+    assert hub.launch(owner, "kept", "tool", mode="keep").status_code in (201, 202)
+    assert hub.launch("ada", "there", "tool").status_code in (201, 202)
+    hub.ready(owner, "kept")
+    hub.ready("ada", "there")
+    (lost,) = _pods(hub, "there")
+    laboratory.kill(hub.bed, "n1")
+    try:
+        assert hub.api("DELETE", "/users/ada/servers/there").status_code in (202, 204)
+        hub.until("the hub has given it up", lambda: hub.server("ada", "there") is None)
+        answer = hub.launch("ada", "there", "tool")
+        said = answer.text if answer.status_code >= 400 else hub.until("refused", lambda: _failure(hub, "there"))
+        assert "worker n1 may be lost" in said
+        assert [one["metadata"]["uid"] for one in _pods(hub, "there")] == [lost["metadata"]["uid"]]
+        assert hub.ready(owner, "kept")  # nobody has said that it ended
+    finally:
+        laboratory.revive(hub.bed, "n1", binaries.ensure())
+    node.wait_ready(hub.bed)
+    eventually("the old Pod is gone", lambda: not _pods(hub, "there"), patience_s=120)
+    assert hub.launch("ada", "there", "tool").status_code in (201, 202)
+    hub.ready("ada", "there")
+    eventually("the other one serves again", lambda: _deployment(hub, "kept")["status"].get("availableReplicas"))
+    assert hub.ready(owner, "kept")
+    assert len([one for one in _pods(hub, "kept") if _going(one)]) == 1
+    for who, name in (("ada", "there"), (owner, "kept")):
+        assert hub.api("DELETE", f"/users/{who}/servers/{name}").status_code in (202, 204)
