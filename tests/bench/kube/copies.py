@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -119,7 +120,7 @@ async def _addresses(bed: Bed, client: Client, names: Mapping[tuple[str, str], s
 def copy_rows(database: Path, addresses: Mapping[str, str], people: Iterable[Person]) -> None:
     """Make for each of *people* the rows that FIRST's server has in the *database* (SQLite) of a hub that does not run;
     their accounts are there. CannotRun where FIRST has no server."""
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         connection.row_factory = sqlite3.Row
         users = {row["name"]: row["id"] for row in connection.execute("SELECT id, name FROM users")}
         first = _one(connection, "spawners", "user_id", users.get(FIRST.account))
