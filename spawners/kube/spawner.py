@@ -30,6 +30,7 @@ from spawners.workload import Workload
 
 LOST = "the hub lost its database, so this server could not be taken back; start it again"
 CANCELLED = "its launch was cancelled"
+SILENT = "it did not answer the hub, which was started again"
 WAITS = "waiting for its turn"
 _GIVE_UP_S = 5
 _SYNC_S = 10
@@ -69,6 +70,8 @@ class TenantKubeSpawner(Launching, KubeSpawner):  # type: ignore[misc]  # kubesp
     """Once it is synced."""
     stop_reason = ""
     """Why it is being stopped, where nobody asked for it."""
+    _unsure = False
+    """Whether a hub that has just begun looks whether it answers, and has not seen it answer."""
     _in_line = False
     _progress: asyncio.Event | None = None
     _notes: Notes | None = None
@@ -228,6 +231,8 @@ class TenantKubeSpawner(Launching, KubeSpawner):  # type: ignore[misc]  # kubesp
         key = self._key()
         if key is None:
             return 0
+        if not self._stop_pending:
+            self._unsure = bool(self._check_pending)
         site = self._world_site
         if not live.is_running(cluster.watch.index, key, site):
             return live.exit_code(cluster.watch.index, key)
@@ -271,6 +276,8 @@ class TenantKubeSpawner(Launching, KubeSpawner):  # type: ignore[misc]  # kubesp
         state, reason = self._failed or ("stopped", self.stop_reason)
         if self._failed is None and self._waiting_for_response and self._interactive(cluster, key):
             state, reason = "failed", "it listened, but did not answer in time"
+        elif self._failed is None and self._unsure and not reason:
+            state, reason = "failed", SILENT
         await self.notes.ended(workload, state, reason)
 
     def _found(self, cluster: Cluster, key: Key) -> Workload | None:
