@@ -57,7 +57,10 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
     @default("authenticator")
     def _declared_only(self) -> Any:
         """Whatever authenticator is configured lets in only whom the world names."""
-        return declared_only(self.authenticator_class)(parent=self, _deprecated_db_session=self.db)
+        made = declared_only(self.authenticator_class)(parent=self, _deprecated_db_session=self.db)
+        # Whatever a section of the configuration says: whose groups and roles somebody has, the world says.
+        made.manage_groups = made.manage_roles = False
+        return made
 
     def init_tornado_settings(self) -> None:
         """JupyterHub's own, and ourselves for the handlers of orphans."""

@@ -78,9 +78,6 @@ def enforce(c: Any, of: Wiring) -> None:
     c.JupyterHub.last_activity_interval = 0
     # A workload that cannot start is its owner's matter, never the hub's end.
     c.Spawner.consecutive_failure_limit = 0
-    # Whose account, group and role somebody has is what the world says (hub/rights.py, hub/auth/declared.py).
-    c.Authenticator.manage_groups = False
-    c.Authenticator.manage_roles = False
     c.JupyterHub.services = services(of) + [one for one in _given(c, "services") if one.get("name") not in _OURS]
     c.JupyterHub.load_roles = [
         *SERVICE_ROLES,

@@ -30,10 +30,12 @@ def configure(c: Any, settings: Cluster) -> None:
     c.TenantKubeSpawner.start_timeout = settings.start_timeout_s
     c.TenantKubeSpawner.http_timeout = 60
     c.TenantKubeSpawner.poll_interval = 5
-    if settings.extra_config is not None:
-        load_extra(c, settings.extra_config)
     enforce(c, of)
     _enforce(c, settings)
+    if settings.extra_config is not None:
+        load_extra(c, settings.extra_config)
+        enforce(c, of)
+        _enforce(c, settings)
     c.TenantHub.make_place = lambda: KubePlace(site, logging.getLogger("JupyterHub"))
 
 

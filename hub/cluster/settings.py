@@ -234,7 +234,8 @@ class _Reader:
             port = False
         plain = not (parts.query or parts.fragment or parts.username) and port
         if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
-            self.wrong.append(f"{name}: {value!r} is no URL like http://name:8080")
+            shown = "what stands there (it holds an @)" if "@" in value else repr(value)  # that may be a password
+            self.wrong.append(f"{name}: {shown} is no URL like http://name:8080")
             return ""
         if not path and parts.path not in ("", "/"):
             self.wrong.append(f"{name}: {value!r} must have no path")

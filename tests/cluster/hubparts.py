@@ -175,7 +175,7 @@ class Parts:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()[-5000:]
 
-    def until(self, what: str, look: Callable[[], T | None], timeout_s: float = 120) -> T:
+    def until(self, what: str, look: Callable[[], T | None], timeout_s: float = 240) -> T:
         """What *look* finds; with the logs when it does not."""
         deadline = time.monotonic() + timeout_s
         while not (found := look()):

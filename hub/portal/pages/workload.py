@@ -17,6 +17,7 @@ from hub.portal.auth import SignedIn, Visitor
 from hub.portal.context import Portal, portal_of
 from hub.portal.hub_client import HubDown, HubRefused
 from hub.portal.render import NO_STORE, STALE, fragment, live, page, part, stale, swap
+from hub.portal.views.kept import home_view
 from hub.portal.views.text import counts_text, outcome, plain_log
 from hub.portal.views.workload import WorkloadPage, progress_view, upload_row, workload_page
 from spawners.refusal import Refusal
@@ -52,6 +53,7 @@ def _view(portal: Portal, visitor: Visitor, found: Found) -> WorkloadPage:
         found.seen,
         portal.clock(),
         found.orphan,
+        on_cluster=portal.tools is None,
     )
 
 
@@ -92,6 +94,9 @@ async def _parts(portal: Portal, visitor: Visitor, found: Found, view: WorkloadP
         running = found.seen.state == "running"  # afterwards the last run's progress lies there still
         progress = progress_view(await reading(runtime.progress, *where)) if running else None
         parts["progress"] = part(portal, "parts/progress.html", progress=progress, w=view)
+    if "home" in view.panels:
+        home = home_view(await reading(runtime.progress, *where))
+        parts["home"] = part(portal, "parts/home.html", home=home, w=view)
     if "uploads" in view.panels:
         rows = [upload_row(row) for row in await reading(runtime.uploads, *where)]
         parts["uploads"] = part(portal, "parts/uploads.html", uploads=rows, w=view)

@@ -11,6 +11,7 @@ from config.models import Tenant, World
 from hub.portal.settings import Settings
 from hub.portal.views.clients import ClientHelp, client_help
 from hub.portal.views.home import address_text, again_url, owner_text, page_url
+from hub.portal.views.kept import home_text, stop_text
 from hub.portal.views.rights import Access
 from hub.portal.views.text import (
     FORGOTTEN,
@@ -104,9 +105,11 @@ def workload_page(
     seen: Seen,
     now: datetime,
     orphan: bool = False,
+    on_cluster: bool = False,
 ) -> WorkloadPage:
     """What *account* sees of it. *kind* is None where it is no longer installed here; *orphan*: the hub forgot it."""
     work = seen.workload
+    home = home_text(work, tenant, world.site, on_cluster=on_cluster)
     panels: tuple[str, ...] = kind.panels if kind else ("log", "options")
     return WorkloadPage(
         id=work.id,
@@ -132,10 +135,14 @@ def workload_page(
         endpoints=seen.endpoints,
         clients=client_help(seen.endpoints) if seen.live else (),
         schedule=schedule_view(seen, now) if "schedule" in panels else None,
-        options=option_rows(kind, seen),
+        options=option_rows(kind, seen, {"home": home} if home else {}),
         notes=((ORPHAN, orphan_words(kind, seen)) if orphan else ()) + notes(world, tenant, kind, seen),
         acts=orphan_acts(kind, seen) if orphan else acts(settings, world, tenant, kind, allowed, seen),
-        stop_words=stop_words(panels, bool(kind and kind.interactive), seen),
+        stop_words=(
+            stop_words(panels, True, seen, stop_text(work, tenant, world.site, on_cluster=on_cluster))
+            if kind and kind.interactive
+            else stop_words(panels, False, seen)
+        ),
     )
 
 
@@ -212,8 +219,9 @@ def schedule_view(seen: Seen, now: datetime) -> ScheduleView | None:
     return ScheduleView(words, timezone, seen.next_run, tuple(following))
 
 
-def option_rows(kind: Kind | None, seen: Seen) -> tuple[OptionRow, ...]:
-    """The options in the words of the form, in its order; what the model no longer knows comes last."""
+def option_rows(kind: Kind | None, seen: Seen, texts: Mapping[str, str]) -> tuple[OptionRow, ...]:
+    """The options in the words of the form, in its order; what the model no longer knows comes last. *texts*: what to
+    say of some of them, by name."""
     schema = kind.options.model_json_schema()["properties"] if kind else {}
     options = seen.workload.options
     size = seen.workload.size
@@ -223,7 +231,7 @@ def option_rows(kind: Kind | None, seen: Seen) -> tuple[OptionRow, ...]:
         if name == "size":
             value = f"{size.name}: {cores_text(size.cpu)} CPU, {size_text(size.memory)} memory"
         else:
-            value = option_text(item, options[name])
+            value = texts.get(name) or option_text(item, options[name])
         rows.append(OptionRow(item.get("title", label_of(name)), value, item.get("group") == "More"))
     return tuple(rows)
 
@@ -239,12 +247,12 @@ def option_text(item: Mapping[str, Any], value: Any) -> str:
     return f"{text} {item['unit']}" if item.get("unit") else text
 
 
-def stop_words(panels: Sequence[str], interactive: bool, seen: Seen) -> tuple[str, ...]:
-    """What a stop means, before it is confirmed."""
+def stop_words(panels: Sequence[str], interactive: bool, seen: Seen, of_home: str = "") -> tuple[str, ...]:
+    """What a stop means, before it is confirmed. *of_home*: for the home of an interactive one."""
     if interactive:
         return (
             "Everything that runs in it ends: running cells, terminals, unsaved changes.",
-            "Saved files stay in its home folder.",
+            of_home or "Saved files stay in its home folder.",
         )
     if "uploads" in panels:
         where = address_text(seen)
