@@ -14,7 +14,7 @@ from spawners.plan import LocalPlace, LocalPlan, Tools
 from spawners.refusal import Refusal, Violation
 from spawners.workload import Workload
 
-Panel = Literal["open", "address", "uploads", "schedule", "runs", "progress", "log", "options"]
+Panel = Literal["open", "home", "address", "uploads", "schedule", "runs", "progress", "log", "options"]
 """Parts that a workload's page can show."""
 Owner = Literal["person", "tenant"]
 

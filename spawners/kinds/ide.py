@@ -31,7 +31,7 @@ class IdeKind(Kind):
     options = IdeOptions
     owners = frozenset({"person"})
     interactive = True
-    panels = ("open", "progress", "log", "options")
+    panels = ("open", "home", "progress", "log", "options")
     logs = ("log.txt", "app.log")
 
     def missing(self, tools: Tools) -> str | None:

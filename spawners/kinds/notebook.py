@@ -31,7 +31,7 @@ class NotebookKind(Kind):
     options = NotebookOptions
     owners = frozenset({"person"})
     interactive = True
-    panels = ("open", "progress", "log", "options")
+    panels = ("open", "home", "progress", "log", "options")
 
     def check(self, options: Mapping[str, Any], tenant: Tenant, site: Site) -> list[Violation]:
         """The home's place must be there."""

@@ -41,6 +41,10 @@ UPLOADS = ("tail", "-c", str(READ_LIMIT), f"{STATE}/collector/uploads.jsonl")
 PROGRESS = ("sh", "-c", f"tail -c {READ_LIMIT} {RUNS}/*/progress.json")
 """The run's folder is called as the program in the Pod has called it; a Pod has one run. Nothing of a request is ever
 put into a command."""
+HOME = ("tail", "-c", str(READ_LIMIT), f"{STATE}/home.json")
+HOME_KEEPER = "images.lib.home"
+"""What it tells of a kept home. The one look into a Pod that a person's own programs run in: it starts what the image
+has as `tail`, and what comes back is shown as text to those who may see the page."""
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _REMEMBERED = 2048
 

@@ -26,7 +26,7 @@ from spawners.kube.keepsake import Past
 from spawners.kube.launch import launch_of
 from spawners.kube.look import at, objects, pod_over
 from spawners.kube.manifests import run_now
-from spawners.kube.peek import AT_ONCE, PROGRESS, UPLOADS, Peeker, Shown, object_of, rows_of
+from spawners.kube.peek import AT_ONCE, HOME, HOME_KEEPER, PROGRESS, UPLOADS, Peeker, Shown, object_of, rows_of
 from spawners.kube.recorder import Recorder
 from spawners.kube.site import Cluster, KubeSite
 from spawners.refusal import Refusal
@@ -105,7 +105,7 @@ class KubeRuntime:
         return self._wait(self._runs(tenant, owner, name, limit))
 
     def progress(self, tenant: str, owner: str, name: str) -> dict[str, Any]:
-        """The current run's progress.json, {} when nothing runs."""
+        """The current run's progress.json, {} when nothing runs; of a home that is kept what its keeper tells."""
         return object_of(self._wait(self._file(tenant, owner, name, "progress", PROGRESS)))
 
     def log(self, tenant: str, owner: str, name: str, run: str | None = None, tail: int = 65536) -> str:
@@ -227,8 +227,11 @@ class KubeRuntime:
     async def _file(self, tenant: str, owner: str, name: str, panel: Panel, command: Sequence[str]) -> bytes:
         workload = (await self._workload(tenant, owner, name)).workload
         kind = self._site.kinds.get(workload.kind)
-        if kind is None or kind.interactive or panel not in kind.panels:
-            return b""  # nothing is ever run in a person's own Pod
+        plan = seen.plan_in(self._site.world(), self._site.kinds, workload)
+        if panel == "progress" and plan is not None and HOME_KEEPER in plan.argv:
+            command = HOME
+        elif kind is None or kind.interactive or panel not in kind.panels:
+            return b""  # nothing else is ever run in a person's own Pod
         pod = self.recorder.newest(key_for(tenant, owner, name))
         container = _container(pod)
         if pod is None or container is None or pod_over(pod) or at(pod, "status", "phase") != "Running":
@@ -255,9 +258,7 @@ class KubeRuntime:
 
     def _missed(self, workload: Workload, rows: list[RunSeen]) -> list[RunSeen]:
         """Of a schedule that is on the cluster: of one that was stopped nobody expects a run."""
-        world = self._site.world()
-        kind, tenant = self._site.kinds.get(workload.kind), world.tenants.get(workload.tenant)
-        plan = seen.plan_of(kind, workload, tenant, world.site)
+        plan = seen.plan_in(self._site.world(), self._site.kinds, workload)
         found = self._top(workload.tenant, workload.owner, workload.name)
         if plan is None or plan.schedule is None or found is None or at(found[1], "spec", "suspend"):
             return []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from config.models import Site, Tenant
+from config.models import Site, Tenant, World
 from config.names import keys
 from spawners.kinds.base import Kind
 from spawners.kube import doom, live, names, runs
@@ -100,6 +100,11 @@ def plan_of(kind: Kind | None, workload: Workload, tenant: Tenant | None, site: 
         return kind.kube(workload, tenant, site, KubePlace(image=workload.image or "unknown"))
     except (Refusal, KeyError, ValueError, TypeError):  # options of an older version
         return None
+
+
+def plan_in(world: World, kinds: Mapping[str, Kind], workload: Workload) -> KubePlan | None:
+    """The same, of the declared world."""
+    return plan_of(kinds.get(workload.kind), workload, world.tenants.get(workload.tenant), world.site)
 
 
 def _endpoints(

@@ -104,7 +104,7 @@ def start_direct(plan: LocalPlan, place: LocalPlace, extra: Mapping[str, str]) -
     """Start an interactive process, detached. Refusal (reason place) when its program cannot be started."""
     folder = WorkloadFolder(place.folder)
     argv = [word.replace("{settings}", str(folder.settings)) for word in plan.argv]
-    for old in (folder.log, folder.path / "app.log", folder.path / "result.json"):
+    for old in (folder.log, *(folder.path / name for name in ("app.log", "result.json", "home.json"))):
         old.unlink(missing_ok=True)
     # The mark: should the hub die before it can note the process, the next one finds it by that.
     env = environment({**plan.env, **extra, MARK: str(folder.path)}, place.home)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from images.lib.files import read_json
 from spawners.local import runs as local_runs
 from spawners.local.folder import KeeperState, Record, WorkloadFolder
 from spawners.local.site import LocalSite
@@ -21,6 +22,8 @@ _KEEPER_STATES: dict[str, State] = {
     "finished": "finished",
     "failed": "failed",
 }
+HOME = "home.json"
+"""In the workload's folder; written by images.lib.home, and left from an earlier launch with its end in it."""
 _ORDER = ("failed", "backoff", "starting", "running", "scheduled", "finished", "stopped")
 
 
@@ -71,8 +74,12 @@ class LocalRuntime:
         ]
 
     def progress(self, tenant: str, owner: str, name: str) -> dict[str, Any]:
-        """The current run's progress, {} when nothing runs."""
+        """The current run's progress, {} when nothing runs; of a home that is kept what its keeper tells."""
         folder = self._folder(tenant, owner, name)
+        kind = self.site.kinds.get(self._record(tenant, owner, name).workload.kind)
+        if kind is not None and "home" in kind.panels:
+            told = read_json(folder.path / HOME)
+            return told if isinstance(told, dict) else {}
         return local_runs.progress(folder, None) or {}
 
     def log(self, tenant: str, owner: str, name: str, run: str | None = None, tail: int = 65536) -> str:

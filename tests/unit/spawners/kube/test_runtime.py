@@ -92,12 +92,12 @@ def portal() -> Iterator[Portal]:
 
 
 def run(number: int) -> list[dict[str, Any]]:
-    job = objects.job_of(CRAWL, f"2938412{number}", f"2026-11-21T1{number}:15:02Z", **DONE)
+    job = objects.job_of(CRAWL, str(29920935 + 60 * number), f"2026-11-21T1{number}:15:02Z", **DONE)
     return [job, objects.pod_of(CRAWL, f"pod-{number}", objects.ended(0, objects.said("ok", f"run {number}")), job)]
 
 
 def going() -> list[dict[str, Any]]:
-    job = objects.job_of(CRAWL, "29384129", "2026-11-21T19:15:02Z")
+    job = objects.job_of(CRAWL, "29921475", "2026-11-21T19:15:02Z")
     return [job, objects.pod_of(CRAWL, "pod-9", objects.running(), job)]
 
 
@@ -189,15 +189,19 @@ def test_nothing_is_run_in_a_pod_that_has_ended(portal: Portal) -> None:
     assert requests(portal, "exec") == []
 
 
-def test_nothing_is_ever_run_in_a_persons_own_pod(portal: Portal) -> None:
-    top = objects.top_of(BOOK)
-    top |= {"status": objects.running(), "spec": objects.pod_of(BOOK, "x", {})["spec"]}
+@pytest.mark.parametrize(("home", "looks"), [("none", 0), ("remote:data", 1)])
+def test_nothing_but_a_look_at_a_kept_home_is_ever_run_in_a_persons_own_pod(
+    portal: Portal, home: str, looks: int
+) -> None:
+    book = launches.launch("physics-member", "notebook", {"home": home})
+    top = objects.top_of(book)
+    top |= {"status": objects.running(), "spec": objects.pod_of(book, "x", {})["spec"]}
     portal.have(top)
     mine = ("physics", "physics-member", "one")
     assert portal.runtime.workload(*mine).state == "running"
     assert portal.runtime.progress(*mine) == {}
     assert portal.runtime.uploads(*mine) == []
-    assert requests(portal, "exec") == []
+    assert len(requests(portal, "exec")) == looks
 
 
 def test_to_ask_in_the_loop_itself_is_an_error_and_no_standstill(portal: Portal) -> None:
