@@ -6,11 +6,13 @@ Scrapy is imported only once the settings are known to be right: a mistake in th
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +116,11 @@ def _log_to_stderr() -> None:
 
 def _run(settings: CrawlSettings, stop: StopFlag) -> int:
     uploader = Uploader(settings.rclone, settings.rclone_config, settings.upload_retry_s, settings.stop_upload_s, stop)
+    if settings.may_be_again:
+        there = _of_an_earlier_try(settings, uploader)
+        if MANIFEST in there and (code := _already_whole(settings, uploader)) is not None:
+            return code
+        uploader = replace(uploader, anew=bool(there))
     waiting = salvage_all(settings, uploader)
     state = _crawl(settings, stop)
     outcome, message = judge(state)
@@ -142,6 +149,30 @@ def _run(settings: CrawlSettings, stop: StopFlag) -> int:
     replace_json(settings.run_dir / RESULT, result)
     log.info("%s: %s", result["outcome"], result["message"])
     return EXIT[result["outcome"]]
+
+
+def _of_an_earlier_try(settings: CrawlSettings, uploader: Uploader) -> set[str]:
+    """What lies in this run's folder; nothing where the store does not answer (it is waited for after the crawl)."""
+    try:
+        return uploader.found(settings.run_destination)
+    except UploadError as error:
+        log.warning("whether an earlier try has brought this run in is not known: %s", error)
+        return set()
+
+
+def _already_whole(settings: CrawlSettings, uploader: Uploader) -> int | None:
+    """The exit code of a run that an earlier try has brought in whole, with the result that its manifest tells."""
+    try:
+        told = json.loads(uploader.manifest(settings.run_destination))
+        outcome, message = str(told["outcome"]), str(told["message"])
+        result = {"outcome": outcome, "message": message, "counts": dict(told["counts"])}
+        code = EXIT[outcome]
+    except (UploadError, ValueError, KeyError, TypeError) as error:
+        log.warning("its manifest cannot be read, so it is crawled again: %s", error)
+        return None
+    log.info("an earlier try of this run has brought its files in: nothing is crawled again")
+    replace_json(settings.run_dir / RESULT, result | {"destination": settings.run_destination, "uploaded": True})
+    return code
 
 
 def _crawl(settings: CrawlSettings, stop: StopFlag) -> CrawlState:

@@ -71,6 +71,9 @@ class CrawlSettings(BaseModel):
     rclone_config: Path = Field(description="rclone's configuration file (mode 0600): the only place with a key in it.")
     destination: RemotePath = Field(description="remote:bucket/folder; the files of the run go to destination/run_id/.")
     upload_retry_s: float = Field(300, ge=0, le=86_400, description="How long a store that is down is tried again.")
+    may_be_again: bool = Field(
+        False, description="An earlier try of this run may have brought its files in already, or a part of them."
+    )
     stop_upload_s: float = Field(20, ge=0, le=3600, description="How long the upload may take after SIGTERM.")
 
     start_urls: tuple[str, ...] = Field(min_length=1, max_length=1000)

@@ -38,6 +38,8 @@ class Uploader:
     retry_s: float
     stop_s: float
     stopping: Callable[[], bool]
+    anew: bool = False
+    """What the run's folder holds already is of an earlier try that was cut short: what is not sent again goes."""
     _clock: _StopClock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,13 +67,25 @@ class Uploader:
             else:
                 return
 
+    def found(self, destination: str) -> set[str]:
+        """The names of the files in the remote folder. UploadError where the store does not answer."""
+        place = destination.rstrip("/") + "/"
+        text = self._run(
+            self._clock, "lsf", place, "--files-only", "--low-level-retries", "1", fine=(0, NO_SUCH_FOLDER)
+        )
+        return set(text.splitlines())
+
+    def manifest(self, destination: str) -> str:
+        """The text of the manifest there. UploadError."""
+        return self._run(self._clock, "cat", f"{destination.rstrip('/')}/{MANIFEST}")
+
     def _once(self, folder: Path, destination: str, clock: _StopClock) -> None:
         source, without = str(folder), ("--exclude", f"/{MANIFEST}", "--exclude", "/.*")
         # The slash says that it is a folder. rclone else asks, and takes a 403 for “is a file not a directory”.
         destination = destination.rstrip("/") + "/"
         # One listing first: it tells within a second or two that a store is down, where copy takes minutes.
         self._run(clock, "lsf", destination, "--low-level-retries", "1", fine=(0, NO_SUCH_FOLDER))
-        self._run(clock, "copy", source, destination, "--checksum", *without)
+        self._run(clock, "sync" if self.anew else "copy", source, destination, "--checksum", *without)
         report = self._run(clock, "check", source, destination, "--one-way", *without)
         if _UNCHECKED.search(report):  # a store without checksums: read the files back
             self._run(clock, "check", source, destination, "--one-way", "--download", *without)

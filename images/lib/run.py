@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,16 +27,42 @@ MESSAGE_LIMIT = 4096
 _MESSAGE_FILE = "TENANTHUB_TERMINATION_LOG"
 _DEFAULT_FILE = "/dev/termination-log"
 WRONG_SETTINGS = 2
+JOB = "TENANTHUB_JOB"
+"""Variable with the name of the Job that this Pod tries (downward API, label batch.kubernetes.io/job-name)."""
+_MINUTES, _SECONDS = re.compile(r"[1-9][0-9]{6,7}"), re.compile(r"m?[0-9a-f]{8}")
+_MOST_MINUTES = 60_000_000
 
 
 def run_id(moment: datetime, host: str) -> str:
-    """Start in UTC and the random end of the Pod's name: unique, in order, and it tells the Pod. Pure.
+    """Start in UTC and the end of the Pod's or Job's name: unique, in order, and it tells whose. Pure.
 
     >>> run_id(datetime(2026, 11, 21, 2, 0, 5, tzinfo=UTC), "news--jane-29384-x7k2p")
     '20261121T020005Z-x7k2p'
     """
     end = host.rpartition("-")[2]
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}" + (f"-{end}" if end.isascii() and end.isalnum() else "")
+
+
+def run_id_of_job(job: str) -> str | None:
+    """The id of the run that a Job is: the time that its name tells, in UTC, and the end of the name. Pure.
+
+    The same for each Pod that tries it, and for the hub, which sees the Job: so the run's folder is found by what a
+    page calls it. A CronJob's Jobs end in the minute that they were due (since 1970, decimal), ours in the second at
+    which they were asked for (hexadecimal, after an "m" where a person asked). None for a name of another form, as
+    `kubectl create job --from` may give.
+
+    >>> run_id_of_job("news-29409240"), run_id_of_job("copy-69215a15"), run_id_of_job("by-hand")
+    ('20251201T020000Z-29409240', '20251122T063709Z-69215a15', None)
+    """
+    end = job.rpartition("-")[2]
+    # Eight decimal digits may be either: minutes are below 60 million until 2084, seconds above that since 1971.
+    if _MINUTES.fullmatch(end) and int(end) < _MOST_MINUTES:
+        moment = int(end) * 60
+    elif _SECONDS.fullmatch(end):
+        moment = int(end.removeprefix("m"), 16)
+    else:
+        return None
+    return f"{datetime.fromtimestamp(moment, UTC):%Y%m%dT%H%M%SZ}-{end}"
 
 
 def summary(result: Any, about: Mapping[str, Any]) -> bytes:
@@ -78,7 +105,8 @@ def main(arguments: list[str]) -> int:
     program, source, runs = arguments[0], Path(arguments[1]), Path(arguments[2])
     try:
         settings = json.loads(source.read_text(encoding="utf-8"))
-        name = run_id(datetime.now(UTC), socket.gethostname())
+        job = os.environ.get(JOB, "")
+        name = run_id_of_job(job) or run_id(datetime.now(UTC), job or socket.gethostname())
         folder = runs / name
         folder.mkdir(mode=0o700, parents=True)
         replace_json(folder / "settings.json", {**settings, "run_id": name, "run_dir": str(folder)})

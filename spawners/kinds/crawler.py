@@ -157,6 +157,8 @@ class CrawlerKind(Kind):
                 "rclone_config": RCLONE_CONF,
                 # What is not uploaded is lost with the Pod, so a store that is down is waited for.
                 "upload_retry_s": _UPLOAD_RETRY_S,
+                # A Pod that is lost is tried again, as the same run with the same folder.
+                "may_be_again": True,
                 **_crawl(workload, tenant, site),
             },
             secrets=(remotes(),),

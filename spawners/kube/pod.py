@@ -20,6 +20,10 @@ from spawners.kube.plan import ETC, SETTINGS, Beside, Ready, SecretFile
 
 CONTAINER = "main"
 """Name of the one container that we make; KubeSpawner calls its own otherwise."""
+_JOB = {
+    "name": "TENANTHUB_JOB",  # images.lib.run: so that the run's folder is called as the hub calls the run
+    "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}},
+}
 BESIDE = "app"
 """Name of the container beside it, where there is one."""
 _SECRET_MODE = 0o400
@@ -161,6 +165,7 @@ def env(launch: Launch) -> list[dict[str, Any]]:
     plain = {"HOME": launch.plan.home, "PYTHONUNBUFFERED": "1", **launch.plan.env}
     return [
         *({"name": name, "value": _literal(value)} for name, value in sorted(plain.items())),
+        *([_JOB] if launch.plan.mode in ("schedule", "once") else []),
         *(
             {"name": one.variable, "valueFrom": {"secretKeyRef": {"name": one.secret, "key": one.key}}}
             for one in launch.plan.secret_env

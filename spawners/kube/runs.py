@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from images.lib.run import run_id_of_job
 from spawners.kube import doom, live
 from spawners.kube.look import at, objects, pod_over
 from spawners.kube.manifests import MANUAL
@@ -43,11 +44,14 @@ class Result:
 
 
 def run_id(job: Object) -> str:
-    """When the Job was made, in UTC, and the end of its name: unique, in order, and the same from its beginning on.
+    """The time that the Job's name tells, in UTC, and the end of the name: unique, in order, and the same from its
+    beginning on. The run's folder in object storage is called so, too: the program goes by the same name.
 
-    Not the name of the run's folder in object storage: that is made in the Pod and known to the program alone.
+    A Job of another name (made with kubectl) tells when it was made instead; its folder differs in the time.
     """
     meta = job["metadata"]
+    if (told := run_id_of_job(str(meta["name"]))) is not None:
+        return told
     made = _time(meta["creationTimestamp"]) or datetime.min.replace(tzinfo=UTC)
     return f"{made.astimezone(UTC):%Y%m%dT%H%M%SZ}-{str(meta['name']).rpartition('-')[2]}"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from images.lib.run import MESSAGE_LIMIT, run_id, summary
+from images.lib.run import JOB, MESSAGE_LIMIT, run_id, run_id_of_job, summary
 from tests.images.transfer.running import wait_for
 
 REPOSITORY = Path(__file__).parents[3]
@@ -129,3 +129,30 @@ def test_the_summary_always_fits_and_is_json(result: Any) -> None:
 )
 def test_run_ids(host: str, expected: str) -> None:
     assert run_id(datetime(2026, 11, 21, 2, 0, 5, tzinfo=UTC), host) == expected
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        ("news-29920935", "20261121T101500Z-29920935"),  # of a CronJob: the minute that it was due
+        ("copy--jane-6a601234", "20260722T004332Z-6a601234"),
+        ("copy-69206031", "20251121T125057Z-69206031"),  # only digits, and seconds all the same
+        ("news-m6a601234", "20260722T004332Z-m6a601234"),  # by hand
+        ("news-by-hand", None),
+        ("news", None),
+        ("news-299209351", None),
+    ],
+)
+def test_the_run_of_a_job_is_known_by_the_jobs_name(job: str, expected: str | None) -> None:
+    assert run_id_of_job(job) == expected
+
+
+def test_every_try_of_a_job_has_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(JOB, "news-29920935")
+    names = []
+    for number in range(2):  # two Pods: each has a folder of its own, and calls its run by the same name
+        settings, runs = tmp_path / f"{number}.json", tmp_path / f"runs{number}"
+        settings.write_text("{}")
+        subprocess.run([sys.executable, "-m", "images.lib.run", "this", str(settings), str(runs)], check=False)
+        names += [path.name for path in runs.iterdir()]
+    assert names == ["20261121T101500Z-29920935"] * 2

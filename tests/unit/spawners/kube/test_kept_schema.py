@@ -24,7 +24,7 @@ KEY = r"[-._a-zA-Z0-9]{1,253}"
 
 def job() -> dict[str, Any]:
     done = {"conditions": objects.condition("Complete"), "completionTime": "2026-11-21T10:20:00Z"}
-    return objects.job_of(CRAWL, "29384123", "2026-11-21T10:15:02Z", "2026-11-21T10:15:00Z", **done)
+    return objects.job_of(CRAWL, "29920935", "2026-11-21T10:15:02Z", "2026-11-21T10:15:00Z", **done)
 
 
 def test_a_record_is_a_config_map() -> None:
@@ -32,7 +32,7 @@ def test_a_record_is_a_config_map() -> None:
     past = keepsake.ended(past, CRAWL.workload, "failed", "no such bucket", "the end\n", NOW)
     made = keepsake.config_map(past, launches.SITE)
     check(made, "V1ConfigMap", "ConfigMap")
-    assert sorted(made["data"]) == ["log", "log.20261121T101502Z-29384123", "runs.json"]
+    assert sorted(made["data"]) == ["log", "log.20261121T101500Z-29920935", "runs.json"]
 
 
 @pytest.mark.parametrize("owner", [launches.TENANT, "physics-member"])

@@ -27,7 +27,7 @@ DONE: dict[str, Any] = {"conditions": objects.condition("Complete"), "completion
 
 
 def run_of(number: int, outcome: str = "ok") -> list[dict[str, Any]]:
-    job = objects.job_of(CRAWL, f"2938412{number}", f"2026-11-21T1{number}:15:02Z", **DONE)
+    job = objects.job_of(CRAWL, str(29920935 + 60 * number), f"2026-11-21T1{number}:15:02Z", **DONE)
     message = objects.said(outcome, f"run {number}")
     return [job, objects.pod_of(CRAWL, f"pod-{number}", objects.ended(0, message), job)]
 
@@ -46,7 +46,7 @@ def rows(cloud: Cloud, launch: Launch = CRAWL) -> list[tuple[str, str]]:
     return [(one.id, one.message) for one in past.runs] if past else []
 
 
-FIRST, SECOND = ("20261121T101502Z-29384120", "run 0"), ("20261121T111502Z-29384121", "run 1")
+FIRST, SECOND = ("20261121T101500Z-29920935", "run 0"), ("20261121T111500Z-29920995", "run 1")
 
 
 def test_a_hub_that_was_away_catches_up_with_one_write_a_workload() -> None:

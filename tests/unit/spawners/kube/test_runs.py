@@ -24,14 +24,14 @@ def row(job: dict[str, Any], *statuses: dict[str, Any]) -> RunSeen:
 
 
 def job(scheduled: str = "2026-11-21T19:15:00+09:00", **status: Any) -> dict[str, Any]:
-    return objects.job_of(CRAWL, "29384123", BEGAN, scheduled, **status)
+    return objects.job_of(CRAWL, "29920935", BEGAN, scheduled, **status)
 
 
 def test_a_run_that_ended_well_says_what_its_program_said() -> None:
     done = job(conditions=objects.condition("Complete"), completionTime="2026-11-21T10:20:00Z")
     found = row(done, objects.ended(0, objects.said("ok", "12 pages", pages=12, errors=0)))
     assert found == RunSeen(
-        id="20261121T101502Z-29384123",
+        id="20261121T101500Z-29920935",
         scheduled=datetime(2026, 11, 21, 10, 15, tzinfo=UTC),
         trigger="schedule",
         started=datetime(2026, 11, 21, 10, 15, 2, tzinfo=UTC),

@@ -95,12 +95,12 @@ def test_a_schedule_waits_for_its_next_run_in_its_own_time_zone() -> None:
 
 
 def test_a_schedule_with_a_run_under_way() -> None:
-    job = objects.job_of(CRAWL, "29384123", "2026-11-21T10:15:02Z")
+    job = objects.job_of(CRAWL, "29920935", "2026-11-21T10:15:02Z")
     old = objects.job_of(CRAWL, "29384000", "2026-11-21T09:15:02Z", conditions=objects.condition("Complete"))
     found = look(CRAWL, objects.top_of(CRAWL), old, job, objects.pod_of(CRAWL, "p", objects.running(), job))
-    assert (found.state, found.current_run) == ("running", "20261121T101502Z-29384123")
+    assert (found.state, found.current_run) == ("running", "20261121T101500Z-29920935")
     waits = look(CRAWL, objects.top_of(CRAWL), job, objects.pod_of(CRAWL, "p", PULL, job))
-    assert (waits.state, waits.current_run) == ("backoff", "20261121T101502Z-29384123")
+    assert (waits.state, waits.current_run) == ("backoff", "20261121T101500Z-29920935")
 
 
 def test_a_schedule_that_somebody_has_suspended_says_so() -> None:
@@ -158,7 +158,7 @@ def test_of_several_objects_the_live_one_stands_for_it_and_else_the_newest() -> 
 
 def test_a_walk_finds_what_stands_for_workloads_and_what_is_forged_is_none_of_them() -> None:
     top = objects.top_of(COPY)
-    job = objects.job_of(CRAWL, "29384123", "2026-11-21T10:15:02Z")
+    job = objects.job_of(CRAWL, "29920935", "2026-11-21T10:15:02Z")
     owned = {**objects.top_of(COPY), "metadata": {**top["metadata"], "uid": "o", "ownerReferences": [{"uid": "x"}]}}
     elsewhere = {**top, "metadata": {**top["metadata"], "uid": "f", "namespace": "tenant-history"}}
     found = seen.tops_by_namespace(objects.index_of([top, job, owned, elsewhere]), launches.SITE)
