@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=_run)
     add = commands.add_parser("stop", help="end the embedded hub and everything that it has started")
     add.set_defaults(run=_stop)
-    add = commands.add_parser("token", help="print an API token of an account of the running embedded hub")
+    add = commands.add_parser("token", help="print an API token of an account of the running hub")
     add.add_argument("user", help="account, e.g. physics-member or tenant-physics")
     add.add_argument("--expires", type=int, default=86400, metavar="SECONDS", help="default: 86400, a day")
     add.add_argument("--note", default="tenanthub token", help="shown on the account's token page")

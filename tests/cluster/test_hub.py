@@ -154,7 +154,7 @@ def test_pages_say_that_the_cluster_does_not_answer_and_recover(lab: Lab) -> Non
         refused = ada.post(f"new/{lab.ours}/desk", _name="late", _display_name="Late", _owner="ada", size="small")
         assert refused.status_code < 500
         lab.line.mend()
-        lab.parts.until("the banner goes", lambda: "does not answer" not in ada.page())
+        lab.parts.until("the banner goes", lambda: "seconds old" not in ada.page())
         ada.sees(where, "Running")
         assert lab.uid("steady") == uid
         ada.post(f"{where}/stop")
