@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from tests.cluster.journeys.camera import Access
 from tests.cluster.journeys.collecting import collector
 from tests.cluster.journeys.place import Place
 from tests.cluster.journeys.views import look, see_nothing
+from tests.cluster.kube import eventually
 from tests.cluster.laboratory import announcer
 
 People = Callable[..., Person]
 FOLDER = "camera/raw"
 FILES = 1000
+KUBE_PROXY_HEALTH = 10256
 LARGE = 2**31 + 4097
 """Bytes: 2 GB, and beyond what a signed number of 32 bits holds."""
 
@@ -93,14 +96,19 @@ def _addressed(place: Place, name: str, hosts: list[str], instrument: Instrument
     ranges = [AddressRange.parse(text) for text in world.ADDRESSES[world.PHYSICS]]
     for one in given:
         assert any(ip_address(one) in addresses for addresses in ranges), one
-        tool = binaries.ensure(print, binaries.BED).tool
-        assert announcer(place.bed, instrument, one, tool) in instrument.vlan.nodes
+        eventually(f"{one} is announced", partial(_announced, place, instrument, one))
+
+
+def _announced(place: Place, instrument: Instrument, address: str) -> bool:
+    """By one of the nodes that are in the VLAN."""
+    tool = binaries.ensure(print, binaries.BED).tool
+    return announcer(place.bed, instrument, address, tool) in instrument.vlan.nodes
 
 
 def _out_of_reach(outsider: Instrument, accesses: list[Access]) -> None:
     """From the other VLAN: neither as a neighbour, nor by way of the node that is in both."""
     between = outsider.vlan.address("n2")
-    assert camera.reaches(outsider, str(between[0]), 10250), "the control: it reaches that node itself"
+    assert camera.reaches(outsider, str(between[0]), KUBE_PROXY_HEALTH), "the control: it reaches that node itself"
     for access in accesses:
         gateway = between[1] if ":" in access.host else between[0]
         outsider.look_for(access.host)
