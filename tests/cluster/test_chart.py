@@ -24,6 +24,8 @@ from tests.cluster.journeys import world
 from tests.cluster.kube import eventually
 from tests.loops import run_apart
 
+pytestmark = pytest.mark.timeout(1200)
+"""Seconds: the first test waits for the installation, an upgrade for Pods on a busy machine."""
 PATIENCE_S = 240.0
 TENANT = "tenant-physics"
 API = "/services/portal/api/v1/tenants/physics/workloads"

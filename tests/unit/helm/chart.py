@@ -44,9 +44,14 @@ def run(*args: str, input: str = "") -> subprocess.CompletedProcess[str]:
 
 def rendered(values: Mapping[str, Any] | None = None, files: Sequence[Path] = ()) -> subprocess.CompletedProcess[str]:
     """`helm template` with these values over those of *files*."""
-    given = [argument for file in files for argument in ("--values", str(file))]
+    given = tuple(argument for file in files for argument in ("--values", str(file)))
+    return _template(given, json.dumps(values or {}))
+
+
+@cache
+def _template(given: tuple[str, ...], values: str) -> subprocess.CompletedProcess[str]:
     target = ("tenanthub", str(CHART), "--namespace", NAMESPACE)
-    return run("template", *target, *given, "--values", "-", input=json.dumps(values or {}))
+    return run("template", *target, *given, "--values", "-", input=values)
 
 
 def objects(values: Mapping[str, Any] | None = None, files: Sequence[Path] = ()) -> list[Object]:
