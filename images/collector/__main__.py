@@ -20,6 +20,7 @@ from images.collector import tls
 from images.collector.data import PassivePorts
 from images.collector.defender import Defender
 from images.collector.filesystem import Folders
+from images.collector.history import History
 from images.collector.ledger import Ledger
 from images.collector.publish import Publisher
 from images.collector.server import FtpService, one_line_for_threads
@@ -58,12 +59,20 @@ def main(arguments: list[str]) -> int:
         lock = _lock_state(settings.state_dir, stop)
         # Left by one that was killed. A kubelet takes it for ours, and would let instruments in too early.
         (settings.state_dir / "ready.json").unlink(missing_ok=True)
-        if settings.is_ftp:
-            _serve_ftp(settings, lock, stop)
-        else:
-            from images.collector.serve import serve_by_rclone
+        rows, place = settings.state_dir / "uploads.jsonl", settings.history
+        history = History(rows, place, settings.rclone, settings.rclone_config) if place else None
+        if history is not None:
+            history.start()
+        try:
+            if settings.is_ftp:
+                _serve_ftp(settings, lock, stop)
+            else:
+                from images.collector.serve import serve_by_rclone
 
-            serve_by_rclone(settings, lock, stop)
+                serve_by_rclone(settings, lock, stop)
+        finally:
+            if history is not None:
+                history.stop()
     except SettingsError as error:
         for problem in error.problems:
             print(f"settings: {problem}", file=sys.stderr)
@@ -80,7 +89,8 @@ def main(arguments: list[str]) -> int:
 
 def _serve_ftp(settings: Settings, lock: int, stop: threading.Event) -> None:
     state = settings.state_dir
-    certificate, key, fingerprint = tls.certificate(state, [settings.told_address, settings.address])
+    seed = tls.read_seed(settings.seed_file)
+    certificate, key, fingerprint = tls.certificate(state, [settings.told_address, settings.address], seed)
     spool = Spool(state / "spool", settings.max_spool_bytes)
     ledger = Ledger(state / "uploads.jsonl", settings.uploads_max_bytes)
     daemon = RcloneDaemon(

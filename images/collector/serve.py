@@ -183,11 +183,12 @@ def _command(settings: Settings) -> tuple[list[str], dict[str, Any]]:
     argv += ["--contimeout=10s", "--timeout=60s", "--use-json-log", "--log-level=INFO"]
     ready = {"address": settings.told_address, "port": settings.port, "protocol": settings.protocol, "pid": os.getpid()}
     if settings.protocol == "sftp":
-        key, fingerprint = tls.host_key(state)
+        key, fingerprint = tls.host_key(state, tls.read_seed(settings.seed_file))
         argv += ["--key", str(key), "--authorized-keys", ""]
         ready["host_key_fingerprint"] = fingerprint
     elif settings.webdav_tls:
-        certificate, key, fingerprint = tls.certificate(state, [settings.told_address, settings.address])
+        seed = tls.read_seed(settings.seed_file)
+        certificate, key, fingerprint = tls.certificate(state, [settings.told_address, settings.address], seed)
         argv += ["--cert", str(certificate), "--key", str(key)]
         ready["tls_fingerprint"] = fingerprint
     return argv, ready

@@ -88,6 +88,11 @@ class Settings(_Model):
     """rclone's remotes, unreadable to others."""
     destination: Annotated[str, AfterValidator(_destination)]
     """name:bucket/folder, a remote of rclone_config."""
+    history: Annotated[str, AfterValidator(_destination)] | None = None
+    """name:bucket/path.jsonl, where the rows of uploads are kept as well: in a Pod, the state folder goes with it."""
+    seed_file: Path | None = None
+    """A file, unreadable to others, that certificate and host key are derived from: the same seed, the same keys,
+    wherever the state folder went. Missing: they are made at the first start and kept in the state folder."""
     state_dir: Path
     """The one folder written to: spool, uploads.jsonl, ready.json, certificate and keys."""
     max_file_bytes: Bytes | None = None
@@ -186,7 +191,7 @@ def _line(location: tuple[int | str, ...], message: str) -> str:
 def _file_problems(raw: dict[str, object]) -> list[str]:
     """What is wrong with the named files; looked at even where other fields are wrong, so that all is told at once."""
     problems: list[str] = []
-    for field in ("password_file", "rclone_config"):
+    for field in ("password_file", "rclone_config", *(["seed_file"] if raw.get("seed_file") else [])):
         value = raw.get(field)
         if isinstance(value, str):
             problems += [f"{field}: {value}: {problem}" for problem in _secret_problems(Path(value))]

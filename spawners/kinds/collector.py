@@ -14,6 +14,7 @@ from spawners.kube.plan import (
     GIB,
     PASSWORD,
     RCLONE_CONF,
+    SEED,
     STATE,
     TMP,
     KubePlace,
@@ -23,6 +24,7 @@ from spawners.kube.plan import (
     Scratch,
     password,
     remotes,
+    seed,
 )
 from spawners.plan import LocalPlace, LocalPlan
 from spawners.refusal import Violation
@@ -35,6 +37,8 @@ WELL_KNOWN_PORTS = {"ftp": 21, "ftps": 21, "sftp": 22, "webdav": 443}
 """Many instruments know no others. A Service has them too (its own port is no process's, so nothing runs as root)."""
 RCLONE = "/usr/local/bin/rclone"
 """In the image (images/collector/Containerfile): where pip puts it."""
+HISTORY = ".tenanthub/uploads"
+"""Folder in the bucket where the rows of uploads are kept, a file a collector."""
 SPOOL_GIB = 50
 """Room for what is being received or waits for the object store, where nobody said how large a file may be."""
 LABELS: dict[str, JsonValue] = {
@@ -65,6 +69,12 @@ class CollectorOptions(Options):
         default=None, title="Largest file", json_schema_extra={"unit": "GiB", "group": "More"}
     )
     """Uploads beyond it are refused; empty: no limit but the disk's."""
+    spool_gib: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        default=None, title="Room for waiting files", json_schema_extra={"unit": "GiB", "group": "More"}
+    )
+    """On a cluster: what is being received, or waits for the object store, lies on the worker's disk. Uploads beyond it
+    are answered with 452 (try again later). Empty: two of the largest files, at least 10 GiB; 50 GiB where no largest
+    file is given."""
     max_connections: Annotated[int, Field(ge=1, le=500)] = Field(
         default=50, title="Connections at once", json_schema_extra={"group": "More"}
     )
@@ -89,9 +99,13 @@ class CollectorKind(Kind):
     panels = ("address", "uploads", "log", "options")
 
     def check(self, options: Mapping[str, Any], tenant: Tenant, site: Site) -> list[Violation]:
-        """The remote must be the tenant's."""
+        """The remote must be the tenant's, and the largest file must have room."""
         del site
-        return remote_violations(tenant, dict(options), "remote")
+        wrong = remote_violations(tenant, dict(options), "remote")
+        room, largest = options["spool_gib"], options["max_file_gib"]
+        if room is not None and largest is not None and room < largest:
+            wrong.append(Violation("spool_gib", f"the largest file, {largest:g} GiB, would have no room"))
+        return wrong
 
     def endpoints(self, workload: Workload, tenant: Tenant, address: str | None) -> tuple[tuple[str, str], ...]:
         """Address, port, user and where the files go."""
@@ -145,8 +159,7 @@ class CollectorKind(Kind):
         del site
         options = workload.options
         protocol, largest = options["protocol"], options["max_file_gib"]
-        # Two of the largest files, and never less than for an evening's images.
-        spool = max(10 * GIB, int(2 * largest * GIB)) if largest else SPOOL_GIB * GIB
+        spool = _spool(options["spool_gib"], largest)
         state = f"{STATE}/collector"
         return KubePlan(
             mode="keep",
@@ -161,6 +174,9 @@ class CollectorKind(Kind):
                 "passive_ports": list(PASSIVE_PORTS) if protocol in ("ftp", "ftps") else None,
                 "username": options["username"],
                 "password_file": PASSWORD,
+                # The Pod's folders go with the Pod: what an instrument has pinned, and what people look up, must not.
+                "seed_file": SEED,
+                "history": f"{remote_path(tenant, options['remote'], '')}/{HISTORY}/{workload.name}.jsonl",
                 "rclone": RCLONE,
                 "rclone_config": RCLONE_CONF,
                 "destination": remote_path(tenant, options["remote"], options["folder"]),
@@ -180,7 +196,7 @@ class CollectorKind(Kind):
                 },
                 "allow_download": options["allow_download"],
             },
-            secrets=(remotes(), password()),
+            secrets=(remotes(), password(), seed()),
             scratch=(
                 Scratch(name="state", path=STATE, size=spool + 2 * GIB),
                 Scratch(name="tmp", path=TMP, size=GIB),
@@ -190,6 +206,13 @@ class CollectorKind(Kind):
             ready=Ready(file=f"{state}/ready.json"),
             grace_s=30,
         )
+
+
+def _spool(room_gib: float | None, largest_gib: float | None) -> int:
+    """Bytes: as told; else two of the largest files, and never less than for an evening's images."""
+    if room_gib is not None:
+        return int(room_gib * GIB)
+    return max(10 * GIB, int(2 * largest_gib * GIB)) if largest_gib else SPOOL_GIB * GIB
 
 
 def _ports(protocol: str) -> tuple[KubePort, ...]:

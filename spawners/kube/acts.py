@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -16,7 +17,7 @@ from config.models import Site
 from spawners.kube import doom, live
 from spawners.kube.client import ApiError, Client, KubeError, path_of
 from spawners.kube.doom import Verdict
-from spawners.kube.index import Key, Object
+from spawners.kube.index import Key, Object, key_of
 from spawners.kube.launch import Launch
 from spawners.kube.look import at, mapping
 from spawners.kube.manifests import manifests
@@ -33,6 +34,8 @@ _LOOK_AGAIN_S = 1.0
 _EVENTS_AFTER_S, _EVENTS_EVERY_S = 3.0, 5.0
 """A launch that takes longer than the first is asked why, and again each time the second has passed."""
 _CONNECT_S = 1.0
+KEPT_LOOSE = 10
+"""Ended Jobs of a workload that no CronJob owns and that stay until Kubernetes' own time for them."""
 _GONE_AFTER_S = 30
 """Seconds beyond its grace that a Pod may take to go."""
 
@@ -51,16 +54,19 @@ def told(error: KubeError) -> Refusal:
 
 
 async def put_secret(client: Client, launch: Launch, tokens: Mapping[str, str], owner: Object | None = None) -> None:
-    """The workload's own Secret: *tokens*, and its password, which stays the same from its first launch on.
+    """The workload's own Secret: *tokens*, and what its plan has of it (a password, a seed), which stays the same from
+    its first launch on.
 
     *owner*: the object that it goes with. A Pod is not there before its Secret, so that is written twice; a Secret
     that was left without owner by a hub that died in between is taken by the next launch of the name. KubeError.
     """
     values = dict(tokens)
-    if any(one.secret is None for one in launch.plan.secrets):
+    if own := {one.key for one in launch.plan.secrets if one.secret is None}:
         before = await client.get("Secret", launch.namespace, launch.name)
-        kept = mapping(before, "data").get("password")
-        values["password"] = base64.b64decode(kept).decode() if kept else generate_password()
+        for key in sorted(own):
+            kept = mapping(before, "data").get(key)
+            made = generate_password if key == "password" else secrets.token_urlsafe
+            values[key] = base64.b64decode(kept).decode() if kept else made()
     if not values:
         return
     manifest = own_secret(launch, values)
@@ -83,6 +89,7 @@ async def create_pod(cluster: Cluster, manifest: Manifest) -> Object:
 async def apply_all(cluster: Cluster, launch: Launch) -> Object:
     """Apply the objects of an unattended workload in order; the top object as it is then. KubeError, Refusal."""
     every = manifests(launch)
+    await _age(cluster, key_of(launch.workload))
     for one in every:
         made = {**await cluster.client.apply(one), "kind": one["kind"]}
         if one["kind"] in cluster.watch.health:
@@ -189,6 +196,19 @@ async def stop(cluster: Cluster, key: Key, site: Site, *, now: bool = False) -> 
     for job in live.active_jobs(index, key):
         await _merge(cluster, "Job", key, job["metadata"]["name"], {"spec": {"suspend": True}})
     return await until_gone(cluster, key)
+
+
+async def _age(cluster: Cluster, key: Key) -> None:
+    """Delete ended Jobs that no schedule ages any more, but for the newest. KubeError.
+
+    A schedule that is stopped leaves its Jobs, and the next one of the name does not know them: started again often
+    enough, they would fill the namespace's quota of Jobs, and no run could begin. The record keeps what they tell.
+    """
+    ended = [one for one in cluster.watch.index.of(key, "Job") if live.job_over(one)]
+    loose = [one for one in ended if not at(one, "metadata", "ownerReferences")]
+    for one in sorted(loose, key=lambda job: str(at(job, "metadata", "creationTimestamp")))[:-KEPT_LOOSE]:
+        meta = one["metadata"]
+        await cluster.client.delete("Job", key.namespace, meta["name"], uid=meta["uid"])
 
 
 async def _merge(cluster: Cluster, kind: str, key: Key, name: str, patch: Mapping[str, Any]) -> None:

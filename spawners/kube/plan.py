@@ -24,6 +24,7 @@ REMOTES_SECRET = "tenanthub.remotes"  # noqa: S105  a name
 """The tenant's Secret with rclone's configuration. No workload's object can be called so: their names have no dot."""
 RCLONE_CONF = f"{SECRETS}/remotes/rclone.conf"
 PASSWORD = f"{SECRETS}/own/password"
+SEED = f"{SECRETS}/own/seed"
 
 
 class KubePlace(Declared):
@@ -69,6 +70,11 @@ def remotes() -> SecretFile:
 def password() -> SecretFile:
     """The generated password of the workload."""
     return SecretFile(secret=None, key="password", path=PASSWORD)
+
+
+def seed() -> SecretFile:
+    """Random text of the workload's own, the same as long as its objects are there: programs derive keys from it."""
+    return SecretFile(secret=None, key="seed", path=SEED)
 
 
 class SecretEnv(Declared):
