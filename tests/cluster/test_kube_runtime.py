@@ -34,7 +34,8 @@ TALK = ("/bin/sh", "-c", f"echo ready to talk; exec /bin/tenanthub-test http {PO
 def hub(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeHub]:
     """A hub that launches two at a time, over a tenant with room for twelve."""
     shell = shellimage.push(bed, tmp_path_factory.mktemp("image"))
-    remote = {"name": "data", "type": "s3", "bucket": "archive", "credentials": "archive-s3"}
+    options = {"provider": "Ceph", "endpoint": "https://s3.example.org"}
+    remote = {"name": "data", "type": "s3", "bucket": "archive", "credentials": "archive-s3", "options": options}
     with raised(
         bed,
         tmp_path_factory,
