@@ -39,10 +39,8 @@ def _hub(settings: Cluster) -> int:
     from traitlets.config import Config
 
     from hub.app import main
-    from hub.cluster.checks import ready_world
     from hub.cluster.configure import configure
 
-    ready_world(settings.config)
     configure(Config(), settings)  # JupyterHub would show a traceback where the site's own file fails
     os.chdir(settings.state)
     main(["--config", str(_HERE / "jupyterhub_config.py")])
@@ -50,17 +48,16 @@ def _hub(settings: Cluster) -> int:
 
 
 def _portal(settings: Cluster) -> int:
-    from hub.cluster.checks import ready_world
     from hub.cluster.portal import serve
 
-    ready_world(settings.config)
     return serve(settings)
 
 
 def _culler(settings: Cluster) -> int:
-    from hub.cluster.checks import ready_world
+    from hub.cluster.culling import end_on_sigterm, worlds_of
 
-    ready_world(settings.config)
+    end_on_sigterm()
+    worlds_of(settings)[0].current()  # WorldError
     _wait_for(f"{settings.hub_api}/")
     env = {"JUPYTERHUB_API_TOKEN": settings.secrets["culler-token"], "JUPYTERHUB_API_URL": settings.hub_api}
     argv = [sys.executable, "-P", "-m", "jupyterhub_idle_culler", "--config", str(_HERE / "culler_config.py")]
@@ -101,8 +98,8 @@ def proxy_arguments(settings: Cluster) -> list[str]:
 
 
 def _listen(prefix: str, bind: Bind) -> list[str]:
-    """All addresses of both families is what Node takes "::" for."""
-    return [f"--{prefix}ip", bind.host or "::", f"--{prefix}port", str(bind.port)]
+    """Empty: all addresses, of the families that there are."""
+    return [f"--{prefix}ip", bind.host, f"--{prefix}port", str(bind.port)]
 
 
 def _become(argv: list[str], env: Mapping[str, str]) -> int:

@@ -83,6 +83,8 @@ class Parts:
         self.ports = {name: _fresh(free_port) for name in ("public", "proxy_api", "hub", "portal")}
         self.url = f"http://127.0.0.1:{self.ports['public']}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.more: dict[str, str] = {}
+        """Variables besides, of what is started from now on."""
         self.passwords = {name: secrets.token_urlsafe(12) for name in ("ada", "bob", "eve")}
         self._write()
 
@@ -128,6 +130,7 @@ class Parts:
             "TENANTHUB_PROXY_API_BIND": here["proxy_api"],
             "TENANTHUB_CULL_EVERY_S": "5",
             **({"TENANTHUB_NODE_MODULES": modules} if modules else {}),
+            **self.more,
         }
 
     def start(self, *names: str) -> None:
@@ -146,10 +149,24 @@ class Parts:
             "hub": f"http://127.0.0.1:{self.ports['hub']}/hub/health",
             "portal": f"http://127.0.0.1:{self.ports['portal']}/services/portal/ready",
         }
+        return name not in where or _answers(where[name])
+
+    @contextmanager
+    def another_portal(self) -> Iterator[str]:
+        """A second replica; its URL."""
+        port = _fresh(free_port)
+        env = {**self.environ, "TENANTHUB_PORTAL_BIND": f"127.0.0.1:{port}"}
+        with (self.folder / "portal-2.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "hub.cli", "portal"], env=env, stdout=log, stderr=log
+            )
         try:
-            return name not in where or httpx.get(where[name], timeout=5, trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
+            url = f"http://127.0.0.1:{port}/services/portal/"
+            self.until("the second portal is ready", lambda: _answers(f"{url}ready"))
+            yield url
+        finally:
+            process.terminate()
+            process.wait(_STOP_WITHIN_S)
 
     def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -185,15 +202,25 @@ class Parts:
         return found
 
     @contextmanager
-    def person(self, name: str) -> Iterator[Person]:
-        """Somebody signed in at the portal, as a browser is."""
+    def browser(self) -> Iterator[httpx.Client]:
+        """Somebody who is not signed in yet."""
         with httpx.Client(
             base_url=self.url, headers=NAVIGATE, follow_redirects=True, trust_env=False, timeout=60
         ) as browser:
-            page = browser.get("/services/portal/")
-            xsrf = next(cookie.value for cookie in browser.cookies.jar if cookie.name == "_xsrf")
-            form = {"username": name, "password": self.passwords[name], "_xsrf": xsrf or ""}
-            there = browser.post(str(page.url), data=form, headers={"sec-fetch-site": "same-origin"})
+            yield browser
+
+    def sign_in(self, browser: httpx.Client, name: str, password: str) -> httpx.Response:
+        """What comes of it: the portal's home page, or the sign-in page again."""
+        page = browser.get("/services/portal/")
+        xsrf = next(cookie.value for cookie in browser.cookies.jar if cookie.name == "_xsrf")
+        form = {"username": name, "password": password, "_xsrf": xsrf or ""}
+        return browser.post(str(page.url), data=form, headers={"sec-fetch-site": "same-origin"})
+
+    @contextmanager
+    def person(self, name: str) -> Iterator[Person]:
+        """Somebody signed in at the portal, as a browser is."""
+        with self.browser() as browser:
+            there = self.sign_in(browser, name, self.passwords[name])
             assert there.url.path == "/services/portal/", (there.url, there.text[:2000], self.log("hub"))
             yield Person(self, browser)
 
@@ -234,13 +261,20 @@ class Person:
         return f"w/{tenant}/{owner}/{name}"
 
     def sees(self, path: str, *expected: str) -> str:
-        """The page, once it has all these words."""
+        """The page, once it has all these words. Right after a start it may not be there yet."""
 
         def look() -> str:
-            text = self.page(path)
+            text = self.any_page(path)
             return text if all(one in text for one in expected) else ""
 
         return self.parts.until(f"{path or 'home'} says {expected}", look)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def words(page: str) -> str:

@@ -15,7 +15,7 @@ import yaml
 
 from config.names import namespace
 from tests.cluster.bed import Bed, images, metallb
-from tests.cluster.hubparts import Parts
+from tests.cluster.hubparts import Parts, words
 from tests.cluster.kube import Kube
 from tests.cluster.kubeworld import declare, write
 from tests.cluster.line import Line
@@ -153,6 +153,9 @@ def test_pages_say_that_the_cluster_does_not_answer_and_recover(lab: Lab) -> Non
         assert "Running" in ada.page(where)
         refused = ada.post(f"new/{lab.ours}/desk", _name="late", _display_name="Late", _owner="ada", size="small")
         assert refused.status_code < 500
+        # a hub that begins while nobody answers waits, and concludes nothing
+        lab.parts.kill("hub")
+        lab.parts.start("hub")
         lab.line.mend()
         lab.parts.until("the banner goes", lambda: "seconds old" not in ada.page())
         ada.sees(where, "Running")
@@ -191,11 +194,37 @@ def test_who_leaves_the_tenant_loses_their_servers(lab: Lab) -> None:
 
 
 def test_two_portals_share_their_sessions(lab: Lab) -> None:
-    with lab.parts.person("ada") as ada:
-        ada.page()
+    with lab.parts.person("ada") as ada, lab.parts.another_portal() as other:
+        answer = ada.browser.get(other)
+        assert answer.status_code == 200
+        assert "Signed in as ada" in words(answer.text)
         lab.parts.kill("portal")
         lab.parts.start("portal")
-        ada.page()
+        assert "Signed in as ada" in ada.page()
+
+
+def test_another_way_to_sign_in_lets_in_only_whom_the_world_names(lab: Lab) -> None:
+    extra = lab.parts.folder / "extra.py"
+    extra.write_text(
+        "c.JupyterHub.authenticator_class = 'dummy'\n"
+        "c.DummyAuthenticator.allow_all = True\n"
+        "c.JupyterHub.cleanup_servers = True\n"
+    )
+    lab.parts.more["TENANTHUB_EXTRA_CONFIG"] = str(extra)
+    try:
+        lab.parts.kill("hub")
+        lab.parts.start("hub")
+        for name, path in (
+            ("ada", "/services/portal/"),
+            ("stranger", "/hub/login"),
+            (lab.account, "/hub/login"),
+        ):
+            with lab.parts.browser() as browser:
+                assert lab.parts.sign_in(browser, name, "anything").url.path == path, name
+    finally:
+        lab.parts.more.clear()
+        lab.parts.kill("hub")
+        lab.parts.start("hub")
 
 
 def test_what_is_missing_is_said_at_once_without_a_traceback(lab: Lab) -> None:

@@ -150,7 +150,7 @@ def test_where_things_listen(env: dict[str, str]) -> None:
 def test_the_proxy_listens_on_all_addresses_and_gets_no_token_as_an_argument(env: dict[str, str]) -> None:
     found = read("proxy", env)
     arguments = proxy_arguments(found)
-    assert arguments[:8] == ["--ip", "::", "--port", "8000", "--api-ip", "::", "--api-port", "8001"]
+    assert arguments[:8] == ["--ip", "", "--port", "8000", "--api-ip", "", "--api-port", "8001"]
     assert "http://hub.tenanthub.svc:8081/lab/hub/error" in arguments
     assert found.secrets["proxy-token"] not in " ".join(arguments)
 
