@@ -12,9 +12,7 @@ from hub.embedded.settings import StartError, open_settings
 
 def _hub() -> tuple[str, str]:
     """The hub's API, and the token of the service that makes tokens. StartError says what is missing."""
-    if os.environ.get(
-        "TENANTHUB_SECRETS"
-    ):  # in the hub's Pod on a cluster, by kubectl exec
+    if os.environ.get("TENANTHUB_SECRETS"):  # in the hub's Pod on a cluster, by kubectl exec
         from hub.cluster.settings import SettingsError, read
 
         try:
