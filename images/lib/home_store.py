@@ -111,12 +111,20 @@ class Store:
     # ------------------------------------------------------------------------------------------------------------------
 
     def _need_bucket(self) -> None:
-        """A folder that is not there is a new home; a bucket that is not there is a mistake or an outage."""
+        """A folder that is not there is a new home; a bucket that is not there is a mistake, or away. StoreError."""
         name, _, path = self.remote.partition(":")
         top = f"{name}:{path.partition('/')[0]}"
         code, _, said = self._run("lsf", "--max-depth", "1", "--dirs-only", top)
-        if code:
+        # Where there are no buckets (sftp, WebDAV), the top folder is made by whoever first writes below it.
+        if code and (code != _NOT_FOUND or self._has_buckets(name)):
             raise StoreError(f"{top} is not there: {_last_reason(said)}")
+
+    def _has_buckets(self, name: str) -> bool:
+        _, out, _ = self._run("backend", "features", f"{name}:")
+        try:
+            return bool(json.loads(out)["Features"]["BucketBased"])
+        except (ValueError, KeyError, TypeError):
+            return True
 
     def _copy(self, source: str, target: str, names: Sequence[str], size: int, *, fetches: bool) -> dict[str, str]:
         transfers = "32" if size <= _SMALL * len(names) else "8"

@@ -172,12 +172,13 @@ class Home:
             wanted = self._merged(listing, seen)
             if KEPT_META not in listing:
                 self._write_meta(wanted)  # first of all: from here on it is a home
-            self._save(todo.upload, seen, done)
+            after = self._save(todo.upload, seen, done) if todo.upload else listing
             self._delete_there(todo.delete_kept, done)
             if wanted != self.meta or KEPT_META not in listing:
                 self._write_meta(wanted)
                 self.meta = wanted
-            self._meta_kept = self.store.listing().get(KEPT_META)
+                after = self.store.listing()
+            self._meta_kept = after.get(KEPT_META)
         finally:
             self._turn.leave()
 
@@ -286,9 +287,8 @@ class Home:
 
     # -- to the store --------------------------------------------------------------------------------------------------
 
-    def _save(self, names: Sequence[str], seen: Seen, done: Round) -> None:
-        if not names:
-            return
+    def _save(self, names: Sequence[str], seen: Seen, done: Round) -> dict[str, Kept]:
+        """Save *names*; the listing in which they were seen afterwards."""
         sizes: Mapping[str, Local] = seen.files
         tried: list[str] = []
         wrong: dict[str, str] = {}
@@ -317,6 +317,7 @@ class Home:
             self.base[name] = Known(sizes[name], kept)
             done.saved += 1
         done.wrong.update(wrong)
+        return listing
 
     def _delete_there(self, names: Sequence[str], done: Round) -> None:
         # One that has come back meanwhile (an editor that writes anew and renames) is no deletion.

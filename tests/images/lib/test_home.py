@@ -246,6 +246,15 @@ def test_a_bucket_that_is_not_there_is_no_new_home(s3: S3Server, make: Make) -> 
     assert "lab:no-such-bucket is not there" in home.words()
 
 
+def test_a_remote_without_buckets_need_not_have_the_top_folder_yet(s3: S3Server, make: Make, tmp_path: Path) -> None:
+    config = tmp_path / "folder.conf"
+    config.write_text(f"[lab]\ntype = alias\nremote = {tmp_path / 'remote'}\n")
+    home = make(s3, "physics-data/homes/jane/lab", rclone_config=str(config)).start()
+    home.write("a.txt", "work")
+    assert home.stop() == 0
+    assert (tmp_path / "remote/physics-data/homes/jane/lab/files/a.txt").read_text() == "work"
+
+
 def test_a_store_that_goes_away_is_told_and_caught_up_with(own_s3: S3Server, make: Make) -> None:
     own_s3.bucket("physics")
     home = make(own_s3, "physics/homes/jane/lab").start()
