@@ -142,6 +142,12 @@ class Parts:
         for name in names or PARTS:
             self.until(f"the {name} is ready", lambda one=name: self._ready(one))
 
+    def mend(self) -> None:
+        """Start again whatever is not there."""
+        gone = [name for name in PARTS if name not in self.processes or self.processes[name].poll() is not None]
+        if gone:
+            self.start(*gone)
+
     def _ready(self, name: str) -> bool:
         assert self.processes[name].poll() is None, self.log(name)
         where = {
