@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from kubernetes import client
+
 from tests.cluster.chart import Installed
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -74,24 +76,17 @@ def used(made: Installed, name: str) -> set[Use]:
 def allowed(made: Installed, name: str, right: Right, namespace: str = "", at: str = "") -> bool:
     """What the API server's authorizer says (SubjectAccessReview)."""
     resource, _, subresource = right.resource.partition("/")
-    asked = {
-        "verb": right.verb,
-        "group": right.group,
-        "resource": resource,
-        **({"subresource": subresource} if subresource else {}),
-        **({"namespace": namespace} if namespace else {}),
-        **({"name": at} if at else {}),
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": account(made, name), "groups": _groups(made), "resourceAttributes": asked},
-    }
-    told = made.kube.must("create", "--filename=-", "--output=json", input=json.dumps(review))
-    return bool(json.loads(told)["status"]["allowed"])
+    asked = client.V1ResourceAttributes(
+        verb=right.verb, group=right.group, resource=resource, subresource=subresource, namespace=namespace, name=at
+    )
+    spec = client.V1SubjectAccessReviewSpec(user=account(made, name), groups=groups(made), resource_attributes=asked)
+    review = client.V1SubjectAccessReview(spec=spec)
+    told: Any = client.AuthorizationV1Api(made.kube.api).create_subject_access_review(review)
+    return bool(told.status.allowed)
 
 
-def _groups(made: Installed) -> list[str]:
+def groups(made: Installed) -> list[str]:
+    """What Kubernetes puts each service account of the installation in."""
     return ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{made.namespace}"]
 
 

@@ -131,8 +131,8 @@ def test_refused_means_refused(installed: Installed) -> None:
             ("delete", "pod", "--all", "--namespace=kube-system", "--dry-run=server"),
             ("create", "clusterrole", "all", "--verb=*", "--resource=*", "--dry-run=server"),
         ):
-            groups = ["system:serviceaccounts", f"system:serviceaccounts:{installed.namespace}", "system:authenticated"]
-            done = installed.kube.kubectl(*argv, as_user=rights.account(installed, name), groups=groups)
+            who, groups = rights.account(installed, name), rights.groups(installed)
+            done = installed.kube.kubectl(*argv, as_user=who, groups=groups)
             assert done.returncode != 0, argv
             assert "forbidden" in done.stderr.lower(), done.stderr
 
