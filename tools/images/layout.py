@@ -94,6 +94,16 @@ def find(folder: Path, name: str) -> Stored | None:
     return None
 
 
+def references(folder: Path) -> list[str]:
+    """The names of all whole images in the layout, in the order in which they came."""
+    try:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    names = [one.get("annotations", {}).get(_NAME, "") for one in index["manifests"]]
+    return [name for name in names if name and find(folder, name)]
+
+
 def push(stored: Stored, registry: str, repository: str, tag: str) -> str:
     """Push to a registry that speaks plain HTTP and asks for no sign-in; the reference. What it has is not sent again.
 
