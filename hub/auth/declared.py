@@ -12,7 +12,7 @@ from typing import Any
 from config.models import World
 from config.names import is_reserved
 
-_NOT_THEIRS = ("groups", "roles")
+_NOT_THEIRS = ("admin", "groups", "roles")
 """What an authenticator may say and JupyterHub would bring into its database."""
 
 
@@ -41,9 +41,10 @@ class DeclaredOnly:
         return self._as_declared(await found if isawaitable(found) else found)
 
     async def refresh_user(self, user: Any, handler: Any = None, **more: Any) -> Any:
-        """Likewise, where the authenticator looks again; who has left the world has to sign in, and cannot."""
-        if user.name not in self._people:
-            return False
+        """Likewise, where the authenticator looks again. Asked of tokens too, those of tenants' accounts included; who
+        has left the world has no rights left (hub/rights.py), so nobody is sent away here."""
+        if is_reserved(user.name):
+            return True  # nobody that an identity provider could know
         found = super().refresh_user(user, handler, **more)  # type: ignore[misc]
         return self._as_declared(await found if isawaitable(found) else found)
 
@@ -51,8 +52,7 @@ class DeclaredOnly:
         if not isinstance(found, dict):
             return found
         kept = {key: value for key, value in found.items() if key not in _NOT_THEIRS}
-        name = kept.get("name")
-        return {**kept, "admin": name in self._operators} if name is not None or "admin" in kept else kept
+        return {**kept, "admin": kept["name"] in self._operators} if "name" in kept else kept
 
 
 def declared_only(authenticator: type) -> type:
