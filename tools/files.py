@@ -17,9 +17,13 @@ CODE_NAMES = frozenset({"Makefile", "run"})
 # it binds everyone to that host. In pieces, so that this file doesn't hold what it looks for.
 _HOSTS = (("py", "pi.org"), ("files.python", "hosted.org"), ("registry.", "npmjs"), ("registry.", "yarnpkg"))
 _FOLDERS = (r"/wo", r"rk/(main|shared|\.)"), (r"/tm", r"p/(brief|bash_jobs)"), (r"/ro", r"ot/")
+# `target=` is a folder inside of an image that is being built, not of this machine.
 FORBIDDEN: tuple[tuple[re.Pattern[str], str], ...] = (
     *((re.compile(re.escape("".join(parts))), "the host of a package registry") for parts in _HOSTS),
-    *((re.compile(rf"(?<![\w.]){''.join(parts)}"), "a folder of one developer's machine") for parts in _FOLDERS),
+    *(
+        (re.compile(rf"(?<![\w.])(?<!target=){''.join(parts)}"), "a folder of one developer's machine")
+        for parts in _FOLDERS
+    ),
     (re.compile(r'^\s*"resolved": "http', re.MULTILINE), "a download address in a lock file (.npmrc keeps them out)"),
     (re.compile(r"^--(extra-)?index-url", re.MULTILINE), "an index address in a lock file"),
 )
