@@ -20,6 +20,8 @@ NOSAVE = ".nosave"
 INCOMING, REPLACED, BASE, META, LOCK = "incoming", "replaced", "base.json", "meta.json", "lock"
 _EXAMPLES = 20
 _DEFAULT_FILE, _DEFAULT_FOLDER = 0o666, 0o777
+_PERMISSIONS = 0o777
+"""Without the set-group bit: a volume with fsGroup gives it to every folder."""
 
 
 class PlaceError(Exception):
@@ -109,14 +111,14 @@ def _note(entry: os.DirEntry[str], path: str, seen: Seen, waiting: list[str], ma
         return
     seen.files[path + LINK if is_link else path] = Local(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     seen.bytes += found.st_size
-    mode = stat.S_IMODE(found.st_mode)
+    mode = found.st_mode & _PERMISSIONS
     if not is_link and mode != _DEFAULT_FILE & ~mask:
         seen.modes[path] = mode
 
 
 def _note_folder(home: Path, folder: str, *, empty: bool, seen: Seen, mask: int) -> None:
     try:
-        mode = stat.S_IMODE((home / folder).lstat().st_mode)
+        mode = (home / folder).lstat().st_mode & _PERMISSIONS
     except OSError:
         return
     if empty or mode != _DEFAULT_FOLDER & ~mask:
@@ -279,18 +281,17 @@ class HomeFolder:
 
     def _apply(self, sort: str, path: str, mode: Any, mask: int) -> None:
         target = self.home / path
-        if sort == "folder" and mode is None:
-            if target.is_dir() and not target.is_symlink():
-                if any(target.iterdir()):
-                    target.chmod(_DEFAULT_FOLDER & ~mask)
-                else:
-                    target.rmdir()
-            return
-        if sort == "folder":
+        usual = (_DEFAULT_FOLDER if sort == "folder" else _DEFAULT_FILE) & ~mask
+        if sort == "folder" and isinstance(mode, int):
             self._make_parents(target / "x")
-        value = mode if isinstance(mode, int) else _DEFAULT_FILE & ~mask
-        if not target.is_symlink() and target.exists():
-            target.chmod(value & 0o777)
+        elif sort == "folder" and target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
+            target.rmdir()
+        value = mode & _PERMISSIONS if isinstance(mode, int) else usual
+        if target.is_symlink() or not target.exists():
+            return
+        now = stat.S_IMODE(target.lstat().st_mode)
+        if now & _PERMISSIONS != value:  # else its ctime would say that it was changed
+            target.chmod(now & ~_PERMISSIONS | value)
 
     # -- what both sides were the same in --------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class KeptHome:
             "rclone_config": str(s3.config),
             "remote": f"lab:{where}",
             "command": [sys.executable, "-c", WAITING, str(self.started)],
-            "every_s": 0.2,
+            "every_s": 0.5,
             "look_s": 0.1,
             "start_wait_s": 2,
             "last_save_s": 30,

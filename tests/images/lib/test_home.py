@@ -89,6 +89,10 @@ def test_what_is_written_is_there_at_the_next_start_elsewhere(s3: S3Server, wher
     for left_out in (".cache", "data", "pipe"):
         assert not (second.home / left_out).exists(), left_out
     assert second.status()["state"] == "kept"
+    assert " 0 saved" in second.words()  # what came in is not taken for a change
+    kept = {path: path.stat().st_ino for path in second.kept.rglob("files/*")}
+    assert second.stop() == 0
+    assert {path: path.stat().st_ino for path in second.kept.rglob("files/*")} == kept
 
 
 def test_changes_are_saved_while_it_runs_and_nothing_is_done_when_nothing_changed(
