@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import secrets
+import select
 import signal
 import socket
 import subprocess
@@ -83,6 +84,15 @@ class _Connection(http.client.HTTPConnection):
         if self.sock is None:
             self.connect()
         self.sock.sendall(data)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether the other side has closed it: of an idle connection, nothing else can be read."""
+        if self.sock is None:
+            return False
+        poll = select.poll()  # select() knows no descriptors above 1023
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -204,6 +214,10 @@ class RcloneDaemon:
         with self._lock:
             generation = self._generation
             connection = self._idle.pop() if self._idle else None
+            # rclone closes what was idle for a minute (IdleTimeout of its lib/http/server.go), all of them at once.
+            while connection is not None and connection.dropped:
+                connection.close()
+                connection = self._idle.pop() if self._idle else None
         if connection is None:
             connection = _Connection(self._folder_fd, timeout_s)
         elif connection.sock is not None:
