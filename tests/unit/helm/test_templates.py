@@ -204,3 +204,15 @@ def test_coders_rights_only_where_there_is_a_coder() -> None:
     assert "roles" not in granted({})
     assert {"roles", "rolebindings", "serviceaccounts"} <= granted({"world": {"profiles": {"coder": profile}}})
     assert "roles" in granted({"rbac": {"coder": True}})
+
+
+def test_the_hub_makes_volumes_only_where_homes_are_kept_on_them() -> None:
+    def makes(values: dict[str, Any]) -> bool:
+        found = objects({"publicUrl": "https://hub.example.org", **values})
+        rules = one(found, "ClusterRole", "tenanthub:tenanthub:hub")["rules"]
+        return any("persistentvolumeclaims" in rule["resources"] for rule in rules)
+
+    classes = [{"name": "ceph-block"}]
+    assert not makes({})
+    assert makes({"world": {"site": {"cluster": {"storage_classes": classes}}}})
+    assert makes({"world": {"existing": {"site": "ours"}}})
