@@ -138,6 +138,8 @@ class Keeper:
             argv = [word.replace("{settings}", str(path)) for word in argv]
         env = {**os.environ, "HOME": str(self.settings.home)}
         self.program = subprocess.Popen(argv, cwd=self.settings.home, env=env, preexec_fn=_end_with_parent)
+        if self._stop_by is not None:  # asked for between the last look and this
+            self.program.terminate()
 
     # -- meanwhile -----------------------------------------------------------------------------------------------------
 
@@ -153,11 +155,10 @@ class Keeper:
                     self.program.kill()
                 self._wait(min(1.0, max(0.0, self._stop_by - self.settings.last_save_s - now) + 0.01))
                 continue
-            if now >= next_save and self.home.hold():
-                done = self._save()
-                now = time.monotonic()
+            if now >= next_save:
+                done = self._save() if self.home.hold() else None
                 again = done is not None and done.to_fetch
-                next_save = now + (1.0 if again else self.settings.every_s)
+                next_save = time.monotonic() + (1.0 if again else self.settings.every_s)
             elif now >= next_look:
                 next_look = now + max(self.settings.look_s, 50 * self._look())
             self._wait(max(0.05, min(next_save, next_look) - time.monotonic()))
