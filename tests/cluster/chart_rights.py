@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from kubernetes import client
@@ -69,7 +70,11 @@ def used(made: Installed, name: str) -> set[Use]:
             resource = "/".join(filter(None, (at.get("resource", ""), at.get("subresource", ""))))
             right = Right(event["verb"], at.get("apiGroup", ""), resource)
             code = event["responseStatus"].get("code", 0)
-            found.add(Use(right, at.get("namespace", ""), at.get("name", ""), code))
+            every = [right]
+            if (right.verb, code) == ("patch", HTTPStatus.CREATED):
+                # A server-side apply that makes the object: noted as a patch, and authorized as a create besides.
+                every.append(Right("create", right.group, right.resource))
+            found |= {Use(one, at.get("namespace", ""), at.get("name", ""), code) for one in every}
     return found
 
 

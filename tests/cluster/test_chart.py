@@ -176,15 +176,19 @@ def test_what_is_granted_is_what_is_used(
     admin.launch(TENANT, "yearly", "crawl", start_urls=["http://192.0.2.250/"], remote=world.REMOTE, cron="0 0 1 1 *")
     admin.portal("POST", f"{TENANT}/yearly/run-now")
     eventually("a run is listed", lambda: admin.portal("GET", f"{TENANT}/yearly/runs"), patience_s=PATIENCE_S)
-    for owner, name in ((TENANT, "inbox"), (TENANT, "yearly")):
-        admin.portal("GET", f"{owner}/{name}/log")
-    admin.portal("GET", f"{TENANT}/inbox/uploads")
-    admin.portal("GET", f"{TENANT}/inbox/password")
+    admin.launch(TENANT, "tray", "instrument-upload", remote=world.REMOTE, folder="tray")
+    for look in ("tray/log", "yearly/log", "tray/uploads", "tray/password"):
+        admin.portal("GET", f"{TENANT}/{look}")
     admin.launch(TENANT, "copy", "transfer", source=f"{world.REMOTE}:none", destination=f"{world.REMOTE}:copies")
     member.launch(world.MEMBER, "brief", "notebook")
-    admin.stop(TENANT, "yearly")
-    member.stop(world.MEMBER, "brief")
-    for person, owner, name in ((admin, TENANT, "yearly"), (admin, TENANT, "copy"), (member, world.MEMBER, "brief")):
+    for person, owner, name in (
+        (admin, TENANT, "yearly"),
+        (admin, TENANT, "tray"),
+        (member, world.MEMBER, "brief"),
+        (admin, TENANT, "copy"),
+    ):
+        if name != "copy":  # it ends by itself
+            person.stop(owner, name)
         eventually(f"{name} has ended", partial(_removed, person, owner, name), patience_s=PATIENCE_S)
 
     for name in ("hub", "portal"):
@@ -195,14 +199,16 @@ def test_what_is_granted_is_what_is_used(
         done = {use.right for use in asked}
         wanted = rights.role(installed, name) | rights.role(installed, "follow")
         assert done <= wanted | {rights.Right("get", "", "secrets")}
-        unused = {right for right in wanted - done if (name, *right) not in LATER}
-        assert unused == set()
+        assert {right for right in wanted - done if (name, *right) not in LATER} == set()
 
 
 LATER = {
-    ("portal", "delete", "", "services"): "a collector that is removed; it runs for the other tests",
-    ("portal", "delete", "apps", "deployments"): "the same",
-    ("portal", "delete", "", "secrets"): "goes with its top object as a rule",
+    ("hub", "delete", "", "configmaps"): "records of a month ago",
+    ("hub", "delete", "", "secrets"): "the last remote of a tenant goes",
+    ("hub", "delete", "batch", "jobs"): "Jobs of schedules that nobody owns any more",
+    ("hub", "list", "", "events"): "a launch that takes long",
+    ("portal", "create", "", "pods/exec"): "Kubernetes 1.35 asks for it besides get, and notes the latter",
+    ("portal", "delete", "batch", "cronjobs"): "a schedule that was suspended by hand",
 }
 """Granted, and not used by the test above; with the reason."""
 
