@@ -25,6 +25,7 @@ from hub.auth.declared import declared_only  # noqa: E402
 from hub.auth.local import LocalAccounts  # noqa: E402
 from hub.place import Known, Place  # noqa: E402
 from hub.servers import ServerHandler  # noqa: E402
+from spawners.runtime import Unreached  # noqa: E402
 from spawners.workload import Workload  # noqa: E402
 
 _EVERY_MS = 1000
@@ -137,6 +138,8 @@ class TenantHub(JupyterHub):  # type: ignore[misc]  # jupyterhub has no types
             if self._looks_left:
                 await self._end_left(world)
                 self._looks_left -= 1
+        except Unreached as error:
+            self.log.warning("Who has left is looked for again: %s", error)
         except Exception:
             self.log.exception("The world could not be followed; trying again")
 

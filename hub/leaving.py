@@ -13,6 +13,7 @@ import httpx
 
 from config.models import World
 from hub.place import Place
+from spawners.runtime import Unreached
 from spawners.workload import Workload
 
 
@@ -49,7 +50,7 @@ async def end_left(
         try:
             if not await stop(workload, why):
                 await place.end(workload, why, log)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, Unreached) as error:
             log.warning("%s could not be stopped: %s; trying again", workload.id, error)
         else:
             log.info("%s: %s", workload.id, why)
