@@ -106,6 +106,7 @@ def tenants(
         operator.cluster.request("DELETE", f"/api/v1/namespaces/{namespace(name)}")
 
 
+@pytest.mark.timeout(900)  # 150 namespaces with all that is in them are made and removed
 def test_first_launches_of_150_tenants_at_once_all_succeed(
     control_plane: ControlPlane, tenants: tuple[Operator, list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
