@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from images.lib.home_files import look
 from images.lib.home_plan import (
     IGNORED,
     Base,
@@ -96,6 +99,28 @@ def test_of_what_was_not_looked_at_nothing_is_concluded() -> None:
     assert unsaved({}, base, lambda path: path.startswith("closed/")) == []
     assert unsaved({}, base, nothing_blind) == ["closed/x"]
     assert unsaved({"closed/x": HERE_2, "y": HERE}, base, nothing_blind) == ["closed/x", "y"]
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_nothing_in_it_counts_as_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed" / "below").mkdir(parents=True)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "b.txt").write_text("b")
+    scandir = os.scandir
+
+    def refusing(path: Path) -> Any:  # tests may run as root, who reads everything
+        if path.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return scandir(path)
+
+    monkeypatch.setattr("images.lib.home_files.os.scandir", refusing)
+    seen = look(tmp_path, 0o022)
+    assert list(seen.files) == ["open/b.txt"]
+    assert seen.skipped == {"closed": "Permission denied"}
+    base = {"closed/below/a.txt": SAME}
+    assert plan({}, {"closed/below/a.txt": THERE}, base, seen.is_blind) == Plan()
+    assert unsaved(seen.files, base, seen.is_blind) == ["open/b.txt"]
 
 
 @pytest.mark.parametrize(
