@@ -15,7 +15,7 @@ from tests.unit.spawners.kube import objects
 from tests.unit.spawners.kube.launches import SITE, cases
 
 CRAWL = cases()["crawler"]
-DONE = {"conditions": [{"type": "Complete", "status": "True"}]}
+DONE: dict[str, Any] = {"conditions": [{"type": "Complete", "status": "True"}]}
 
 
 def _job(number: int, *, owned: bool = False, over: bool = True) -> dict[str, Any]:
