@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from images.app.process import AppProcess, Place, choose_place
 from images.app.settings import AppSettings
@@ -18,11 +19,16 @@ class Neighbour(AppProcess):
     def __init__(self, settings: AppSettings, base_url: str) -> None:
         super().__init__(settings, Place(port=settings.port or 0), base_url)
 
+    @property
+    def pid(self) -> int:
+        """Our own: its processes cannot be seen from here."""
+        return os.getpid()
+
     async def start(self) -> None:
         """Nothing: the kubelet has started it."""
 
     def _check_listeners(self) -> None:
-        """Nothing: its processes cannot be seen from here. The tenant's walls are around its port."""
+        """Nothing: who listens cannot be seen from here. The tenant's walls are around its port."""
 
     async def ended(self) -> str:
         """Wait until it has been away for too long; the reason, for its owner."""
