@@ -21,6 +21,7 @@ from tests.cluster.kube import eventually
 from tests.embedded.sites import Site, web_site
 
 People = Callable[..., Person]
+pytestmark = pytest.mark.timeout(900)  # a safety net on a busy machine; two minutes are usual
 FOLDER = "crawls"
 PAGES = {"/", "/one", "/two", "/slow"}
 """Of the site, without what its robots.txt forbids."""

@@ -23,6 +23,7 @@ from tests.cluster.kube import eventually
 from tests.cluster.laboratory import announcer
 
 People = Callable[..., Person]
+pytestmark = pytest.mark.timeout(900)  # a safety net on a busy machine; two minutes are usual
 FOLDER = "camera/raw"
 FILES = 1000
 KUBE_PROXY_HEALTH = 10256

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.people import Person
@@ -13,6 +14,7 @@ from tests.cluster.journeys.place import Place
 from tests.cluster.journeys.views import look, see_nothing
 
 People = Callable[..., Person]
+pytestmark = pytest.mark.timeout(900)  # a safety net on a busy machine; two minutes are usual
 STEPS = ".start-progress [data-message]"
 """Where the page says what a start does just now."""
 
@@ -59,7 +61,7 @@ def test_a_cell_runs_in_jupyterlab_on_physics_own_worker(place: Place, people: P
 
 def test_vs_code_opens_a_file_on_physics_own_worker(place: Place, people: People) -> None:
     person = people(place, world.MEMBER)
-    name = start(person, "VS Code", "Analysis")
+    name = start(person, "VS Code", "Analysis of spectra")
     page = person.page
     expect(page.locator(".monaco-workbench")).to_be_visible()
     [pod] = place.pods(name)
@@ -78,7 +80,7 @@ def test_vs_code_opens_a_file_on_physics_own_worker(place: Place, people: People
     look(person, "vs code")
 
     person.home()
-    person.workload("Analysis").get_by_role("link", name="See page").click()
-    see_nothing(place, people(place, world.STRANGER), world.MEMBER, name, "Analysis")
+    person.workload("Analysis of spectra").get_by_role("link", name="See page").click()
+    see_nothing(place, people(place, world.STRANGER), world.MEMBER, name, "Analysis of spectra")
     person.stop()
     assert place.pods(name) == []

@@ -20,6 +20,7 @@ from tests.cluster.journeys.views import look
 from tests.cluster.kube import eventually
 
 People = Callable[..., Person]
+pytestmark = pytest.mark.timeout(900)  # a safety net on a busy machine; two minutes are usual
 COUNT = "import time; [(print(n), time.sleep(.5)) for n in range(100000)]"
 
 
