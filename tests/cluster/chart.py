@@ -80,12 +80,11 @@ class Installed:
         assert done.returncode == 0, f"helm {' '.join(args)}: {done.stdout}{done.stderr}{self._why()}"
         return done.stdout
 
-    def apply(self) -> None:
+    def apply(self, *more: str) -> None:
         """`tenanthub apply` of the declared world."""
         argv = [sys.executable, "-m", "hub.cli", "apply", str(self.folder), "--kubeconfig", str(self.bed.kubeconfig)]
-        done = subprocess.run(
-            [*argv, "--yes"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
+        argv += ["--yes", *more]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def upgrade(self, **changes: Any) -> str:
@@ -111,7 +110,6 @@ class Installed:
             "proxy": {
                 "service": {
                     "type": "LoadBalancer",
-                    "ipFamilyPolicy": "SingleStack",
                     "annotations": {"metallb.io/loadBalancerIPs": self.address},
                 }
             },
@@ -279,8 +277,11 @@ def installed(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[In
 
 def take_away(made: Installed) -> None:
     """All of it, tenants included, so that a bed that stays up can be used again."""
-    made.kube.kubectl("delete", "namespace", *(f"tenant-{name}" for name in made.world.tenants), "--wait=false")
     made.helm("uninstall", RELEASE, "--ignore-not-found")
+    tenants = list(made.world.tenants)
+    for file in (made.folder / "tenants").glob("*.yaml"):
+        file.unlink()
+    made.apply(*(f"--remove-tenant={name}" for name in tenants))
     made.kube.kubectl("delete", "namespace", made.namespace, "--wait=true")
     made.kube.kubectl("delete", "persistentvolume", made._volume, "--wait=false")
     for kind in ("l2advertisement", "ipaddresspool"):

@@ -216,3 +216,24 @@ def test_the_hub_makes_volumes_only_where_homes_are_kept_on_them() -> None:
     assert not makes({})
     assert makes({"world": {"site": {"cluster": {"storage_classes": classes}}}})
     assert makes({"world": {"existing": {"site": "ours"}}})
+
+
+@pytest.mark.parametrize(
+    ("addresses", "policy", "families"),
+    [
+        (None, "PreferDualStack", None),
+        ("192.0.2.80", "SingleStack", ["IPv4"]),
+        ("2001:db8::80", "SingleStack", ["IPv6"]),
+        ("192.0.2.80,2001:db8::80", "RequireDualStack", None),
+    ],
+)
+def test_the_proxys_families_are_those_of_its_addresses(
+    addresses: str | None, policy: str, families: list[str] | None
+) -> None:
+    """MetalLB: "requested loadBalancer IP(s) does not match the ipFamily of the service", and the Service has none."""
+    annotations = {"metallb.io/loadBalancerIPs": addresses} if addresses else {}
+    service = {"type": "LoadBalancer", "annotations": annotations}
+    spec = one(
+        objects({"publicUrl": "https://hub.example.org", "proxy": {"service": service}}), "Service", "proxy-public"
+    )
+    assert (spec["spec"]["ipFamilyPolicy"], spec["spec"].get("ipFamilies")) == (policy, families)
