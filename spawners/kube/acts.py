@@ -82,7 +82,7 @@ async def create_pod(cluster: Cluster, manifest: Manifest) -> Object:
     """Create the Pod of an interactive workload; the index has it when this returns. KubeError; ApiError 409 where
     the name is still taken (make_room)."""
     made = {**await cluster.client.create(manifest), "kind": "Pod"}
-    cluster.watch.index.put(made)
+    cluster.watch.index.put_made(made)
     return made
 
 
@@ -93,7 +93,7 @@ async def apply_all(cluster: Cluster, launch: Launch) -> Object:
     for one in every:
         made = {**await cluster.client.apply(one), "kind": one["kind"]}
         if one["kind"] in cluster.watch.health:
-            cluster.watch.index.put(made)
+            cluster.watch.index.put_made(made)
     return made
 
 
@@ -214,7 +214,7 @@ async def _age(cluster: Cluster, key: Key) -> None:
 async def _merge(cluster: Cluster, kind: str, key: Key, name: str, patch: Mapping[str, Any]) -> None:
     made = await cluster.client.merge(kind, key.namespace, name, patch)
     if made is not None:
-        cluster.watch.index.put({**made, "kind": kind})
+        cluster.watch.index.put_made({**made, "kind": kind})
 
 
 async def end_others(cluster: Cluster, key: Key, site: Site, launch: Launch) -> None:

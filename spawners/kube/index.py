@@ -21,6 +21,7 @@ _SPEC_KEPT = {
     "Service": ("type", "ports"),
 }
 """Of each spec what somebody reads: 2,000 whole Pods would be 80 MB of memory."""
+_GONE_KEPT = 1000
 _CONTAINER_KEPT = ("name", "image", "ports")
 
 
@@ -65,6 +66,8 @@ class Index:
     """Kind -> uid -> object."""
     _by_key: dict[Key, dict[str, Object]] = field(default_factory=dict)
     _waiters: dict[Key, set[asyncio.Event]] = field(default_factory=dict)
+    _gone: dict[str, None] = field(default_factory=dict)
+    """Uids of the last objects that went, oldest first. None ever comes again."""
 
     def put(self, found: Object) -> None:
         """As it is now; who waits for its workload is woken."""
@@ -77,9 +80,24 @@ class Index:
             self._by_key.setdefault(key, {})[uid] = seen
             self._wake(key)
 
+    def put_made(self, made: Object) -> None:
+        """As a write of ours has answered. Left out where the watch, whose events may be read before that answer, knows
+        more: put over them, it would hide that a Pod is ready, and nobody would tell it again.
+
+        Versions of one kind of object are numbers that grow (Kubernetes, "API Concepts", resource versions).
+        """
+        uid, version = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
+        before = self.objects.get(made["kind"], {}).get(uid)
+        if uid in self._gone or (before is not None and int(before["metadata"]["resourceVersion"]) >= int(version)):
+            return
+        self.put(made)
+
     def drop(self, found: Object) -> None:
         """It is gone; who waits for its workload is woken."""
         uid = found["metadata"]["uid"]
+        self._gone[uid] = None
+        if len(self._gone) > _GONE_KEPT:
+            del self._gone[next(iter(self._gone))]
         seen = self.objects.get(found["kind"], {}).pop(uid, None)
         key = self._key(seen or found)
         if key and key in self._by_key:

@@ -15,6 +15,8 @@ from spawners.workload import Workload
 
 _WITHIN_S = 5.0
 """Nobody waits longer for a note than this."""
+_GIVEN_UP_S = 60.0
+"""And a note itself is given up then: where 150 launch at once, some come late."""
 
 _going: set[asyncio.Task[None]] = set()
 
@@ -44,9 +46,9 @@ class Notes:
         await self.settled()
 
     async def settled(self) -> None:
-        """Wait until all that was said is noted, or given up."""
+        """Wait until all that was said is noted or given up, but not for long."""
         if self._last is not None:
-            await asyncio.shield(self._last)
+            await asyncio.wait([self._last], timeout=_WITHIN_S)  # which cancels nothing
 
     def _later(self, workload: Workload, note: Callable[[Recorder], Awaitable[None]]) -> None:
         # One after the other: "started" must not be written over "failed".
@@ -60,7 +62,7 @@ class Notes:
         if before is not None:
             await asyncio.wait([before])
         try:
-            async with asyncio.timeout(_WITHIN_S):
+            async with asyncio.timeout(_GIVEN_UP_S):
                 await note(await self._site.recorder(self._log))
         except (KubeError, TimeoutError) as error:
             self._log.warning(

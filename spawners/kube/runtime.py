@@ -319,7 +319,7 @@ class KubeRuntime:
         except ApiError as error:
             said = "a run was asked for a moment ago" if error.status == 409 else str(acts.told(error))
             raise RuntimeError(said) from None
-        self._index.put({**made, "kind": "Job"})
+        self._index.put_made({**made, "kind": "Job"})
 
     async def _forget(self, tenant: str, owner: str, name: str) -> None:
         one = await self._workload(tenant, owner, name)

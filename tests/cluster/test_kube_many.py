@@ -125,6 +125,7 @@ def test_first_launches_of_150_tenants_at_once_all_succeed(
 
             def ready() -> bool:
                 found = hub.api("GET", "/users/ada").json()["servers"]
+                assert set(server.values()) <= set(found), hub.log()  # JupyterHub forgets one that has failed
                 return all(found[one]["ready"] for one in server.values())
 
             hub.until("all of them are ready", ready, timeout_s=300)

@@ -94,7 +94,7 @@ def test_nothing_that_goes_wrong_reaches_a_launch_and_all_is_logged(
 def test_a_cluster_that_does_not_answer_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notes, "_WITHIN_S", 0.01)
+    monkeypatch.setattr(notes, "_GIVEN_UP_S", 0.01)
 
     async def run() -> None:
         site = Site()
