@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -102,6 +103,9 @@ def build(engine: Engine, wanted: Wanted, network: Network, say: Say) -> dict[st
     with _one_builder(cache_folder(), say):
         found = keys(images, base)
         missing = [one for one in images if wanted.again or not engine.has(reference(one.name, found[one.name]))]
+        if missing:
+            _sweep(cache_folder() / "tmp")
+            engine.tidy(cache_folder() / "logs" / "tidy.log")
         seconds = _build_all(engine, missing, found, base, wanted.jobs, network, say) if missing else {}
     built = {}
     for image in images:
@@ -121,7 +125,7 @@ def _build_all(
     say: Say,
 ) -> dict[str, float]:
     logs = cache_folder() / "logs"
-    if base is None and not engine.has(bases.local_reference()):
+    if base is None and not engine.startable(bases.local_reference()):
         started = time.monotonic()
         say("base: Debian with its Python (mmdebstrap) …")
         bases.make_local(engine, cache_folder() / "tmp", _fresh(logs / "base.log"))
@@ -157,6 +161,13 @@ def _build_one(engine: Engine, image: Image, its_key: str, options: list[str], l
             raise BuildError(f"{error}") from None
         more = [*options, f"--build-arg=INPUTS={its_key}"]
         engine.build(context, image.containerfile, reference(image.name, its_key), more, log, pull=pull)
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what builds that were killed have left: nobody else is at work here (_one_builder)."""
+    for left in folder.glob("*-*"):
+        if left.name.partition("-")[0] in ("base", *(image.name for image in IMAGES)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _fresh(log: Path) -> Path:

@@ -17,6 +17,10 @@ EPOCH = "1767225600"
 """2026-01-01 UTC: the time of all that is in our layers, so that the same contents are the same layer. Not 1970: ZIP
 files, which people make of what they find, begin at 1980."""
 
+_EDITIONS = 5
+_STEPS = 1000
+"""Steps of builds that are kept; 400 of them took 9 GB."""
+
 
 class Engine(ABC):
     """What the builder asks of an engine. References are local names, `localhost/tenanthub/hub:<key>`."""
@@ -32,6 +36,13 @@ class Engine(ABC):
         self, context: Path, containerfile: str, reference: str, options: Sequence[str], log: Path, *, pull: bool
     ) -> None:
         """Build it. BuildError where it fails. Called by several threads."""
+
+    def startable(self, reference: str) -> bool:
+        """Whether a build can start from that image."""
+        return self.has(reference)
+
+    def tidy(self, log: Path) -> None:  # noqa: B027  (docker keeps house itself)
+        """Give back room of editions that nobody needs; called before something is built, by one builder at a time."""
 
     @abstractmethod
     def sizes(self, reference: str) -> tuple[int, int]:
@@ -79,6 +90,18 @@ class Buildah(Engine):
         with self._exporting:
             run([*self._argv, "push", "--quiet", reference, f"oci:{self.layout}:{reference}"], log, self._environment)
 
+    def tidy(self, log: Path) -> None:
+        """The last _EDITIONS of each image stay. Steps of old builds have no date to go by (all are of EPOCH): when
+        they have become many, all of them go, and the next builds take their full time once."""
+        layout.prune(self.layout, _EDITIONS)
+        steps = self._argv[2] if len(self._argv) > 1 else None
+        if steps and len(list(Path(steps).glob("overlay-layers/*.tar-split.gz"))) > _STEPS:
+            run([*self._argv, "rmi", "--all", "--force"], log, self._environment)
+
+    def startable(self, reference: str) -> bool:
+        """As its storage has it; the layout alone is not enough."""
+        return said([*self._argv, "inspect", "--type=image", reference], self._environment) is not None
+
     def stored(self, reference: str) -> layout.Stored:
         """The finished image on disk. BuildError where it is not there."""
         if found := layout.find(self.layout, reference):
@@ -101,8 +124,8 @@ class Buildah(Engine):
         if plain:
             layout.push(self.stored(reference), registry, repository, tag)
             return
-        if said([*self._argv, "inspect", "--type=image", reference], self._environment) is None:
-            run([*self._argv, "pull", f"oci:{self.layout}:{reference}"], log, self._environment)
+        if not self.startable(reference):
+            raise BuildError(f"{reference} has gone from buildah's storage: build it again with --rebuild")
         run([*self._argv, "push", reference, f"docker://{destination}"], log, self._environment)
 
 

@@ -104,6 +104,37 @@ def references(folder: Path) -> list[str]:
     return [name for name in names if name and find(folder, name)]
 
 
+def prune(folder: Path, keep: int) -> None:
+    """Drop all but the last *keep* images of each name before the colon, and the blobs that none of the others has.
+
+    The caller sees to it that nobody writes to the layout meanwhile.
+    """
+    try:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    kept: list[dict[str, Any]] = []
+    count: dict[str, int] = {}
+    for one in reversed(index["manifests"]):
+        name = one.get("annotations", {}).get(_NAME, "").rpartition(":")[0]
+        count[name] = count.get(name, 0) + 1
+        if count[name] <= keep:
+            kept.insert(0, one)
+    if len(kept) == len(index["manifests"]):
+        return
+    wanted: set[str] = set()
+    for one in kept:
+        manifest = json.loads(Stored(folder, one["digest"]).blob(one["digest"]).read_bytes())
+        wanted |= {one["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+    # First the index, then what it no longer names: killed in between, nothing is named that is not there.
+    fresh = folder / "index.json.new"
+    fresh.write_text(json.dumps({**index, "manifests": kept}), encoding="utf-8")
+    fresh.replace(folder / "index.json")
+    for blob in (folder / "blobs" / "sha256").iterdir():
+        if f"sha256:{blob.name}" not in wanted:
+            blob.unlink()
+
+
 def push(stored: Stored, registry: str, repository: str, tag: str) -> str:
     """Push to a registry that speaks plain HTTP and asks for no sign-in; the reference. What it has is not sent again.
 
