@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import certifi
 import pytest
 from aiohttp import web
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import incluster_config
 
+from spawners.kube import client as client_module
 from spawners.kube.client import ApiError, Client, KubeError
 
 POD = {"kind": "Pod", "metadata": {"name": "one", "namespace": "tenant-physics"}}
@@ -86,7 +87,10 @@ def test_a_pods_own_token_is_read_anew_as_the_kubelet_renews_it(
     token = tmp_path / "token"
     token.write_text("first")
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", certifi.where())
+    authority = tmp_path / "ca.crt"
+    authority.write_text("read by nobody: this server speaks plain HTTP")
+    monkeypatch.setattr(client_module, "_tls", lambda settings: ssl.create_default_context())
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
     monkeypatch.setattr(incluster_config, "TOKEN_REFRESH_PERIOD", timedelta(0))  # a minute, else
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "2001:db8::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
