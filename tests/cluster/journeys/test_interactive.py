@@ -61,7 +61,7 @@ def test_a_cell_runs_in_jupyterlab_on_physics_own_worker(place: Place, people: P
 
 def test_vs_code_opens_a_file_on_physics_own_worker(place: Place, people: People) -> None:
     person = people(place, world.MEMBER)
-    name = start(person, "VS Code", "Analysis of spectra")
+    name = start(person, "VS Code", "Spectral lines")
     page = person.page
     expect(page.locator(".monaco-workbench")).to_be_visible()
     [pod] = place.pods(name)
@@ -80,7 +80,7 @@ def test_vs_code_opens_a_file_on_physics_own_worker(place: Place, people: People
     look(person, "vs code")
 
     person.home()
-    person.workload("Analysis of spectra").get_by_role("link", name="See page").click()
-    see_nothing(place, people(place, world.STRANGER), world.MEMBER, name, "Analysis of spectra")
+    person.workload("Spectral lines").get_by_role("link", name="See page").click()
+    see_nothing(place, people(place, world.STRANGER), world.MEMBER, name, "Spectral lines")
     person.stop()
     assert place.pods(name) == []
