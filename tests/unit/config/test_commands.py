@@ -159,7 +159,7 @@ def test_demo_files_name_their_schema(tmp_path: Path) -> None:
     demo.write_demo(tmp_path / "world")
     for folder in (tmp_path / "world", ROOT / "config" / "demo"):
         files = list(folder.rglob("*.yaml"))
-        assert len(files) == 9
+        assert len(files) == 10
         for path in files:
             first = path.read_text(encoding="utf-8").splitlines()[0]
             relative = first.removeprefix("# yaml-language-server: $schema=")
