@@ -18,7 +18,7 @@ def test_a_member_gets_a_notebook_of_the_default_size() -> None:
     workload = launch("physics-member", "notebook")
     assert (workload.tenant, workload.owner, workload.size.name) == ("physics", "physics-member", "small")
     assert workload.network == "lab-a"
-    assert workload.options == {"size": "small"}
+    assert workload.options == {"size": "small", "home": "auto", "home_name": None}
 
 
 def test_the_chosen_size_is_taken() -> None:
