@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from config.images import comes_from
 from config.models import Site, Tenant
+from spawners import reached
 from spawners.kinds.base import Kind, Options
 from spawners.kube.plan import GIB, STATE, TMP, Beside, KubePlace, KubePlan, KubePort, Ready, Scratch, with_home
 from spawners.plan import LocalPlace, LocalPlan
@@ -149,10 +150,8 @@ class AppKind(Kind):
         if not self.at_address(workload):
             return ()
         port = _port(workload.options)
-        host = f"[{address}]" if address and ":" in address else address
-        rows = [("Address", f"http://{host}" if host else "is being allocated")]
         return (
-            *rows,
+            *reached.rows(address, "http"),
             ("Port", f"80 and {port}"),
             ("Sign-in", "none of the hub's: only what the program itself asks for"),
         )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from config.models import Site, Tenant
+from spawners import reached
 from spawners.kinds.base import Kind, Options
 from spawners.kube.plan import GIB, TMP, KubePlace, KubePlan, KubePort, Ready, Rule, Scratch, SecretEnv
 from spawners.plan import LocalPlace, LocalPlan, Tools
@@ -83,15 +84,15 @@ class CoderKind(Kind):
         """Where people sign in, and whose database it is."""
         del tenant
         options = workload.options
-        url = options["access_url"] or (_url(address) if address else "is being allocated")
-        return (("Address", url), ("Database", f"Secret {options['database_secret']}, key url"))
+        rows = [("Address", options["access_url"])] if options["access_url"] else reached.rows(address, "http")
+        return (*rows, ("Database", f"Secret {options['database_secret']}, key url"))
 
     def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
         """Its server in a Deployment of one, with rights to make workspaces. Refusal without a way to reach it."""
         del tenant
         options = workload.options
         addresses = place.addresses if self.at_address(workload) else ()
-        url = options["access_url"] or (_url(addresses[0]) if addresses else None)
+        url = options["access_url"] or (f"http://{reached.host(addresses[0])}" if addresses else None)
         if url is None:
             raise Refusal.of("place", "with an Ingress Coder has to know the URL that people use", "access_url")
         # An Ingress reaches the Pod by whatever family the cluster's Pods have.
@@ -131,7 +132,3 @@ class CoderKind(Kind):
                 Rule(group="apps", resources=("deployments",), verbs=_VERBS),
             ),
         )
-
-
-def _url(address: str) -> str:
-    return f"http://[{address}]" if ":" in address else f"http://{address}"

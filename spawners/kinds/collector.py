@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from config.models import Site, Tenant
+from spawners import reached
 from spawners.kinds.base import Kind, Options
 from spawners.kinds.remotes import Folder, RemoteName, remote_path, remote_violations
 from spawners.kube.plan import (
@@ -113,7 +114,7 @@ class CollectorKind(Kind):
         protocol = options["protocol"]
         rows = [
             ("Protocol", str(LABELS[protocol])),
-            ("Address", address or "is being allocated"),
+            *reached.rows(address),
             ("Port", str(PORTS[protocol])),
             ("User", options["username"]),
             ("Files go to", remote_path(tenant, options["remote"], options["folder"])),

@@ -23,6 +23,7 @@ from spawners.kube.client import ApiError, KubeError, path_of
 from spawners.kube.index import Index, Key, key_of
 from spawners.kube.keepsake import Ending, Past
 from spawners.kube.look import at, objects, pod_over
+from spawners.kube.pod import BESIDE
 from spawners.workload import Workload
 
 Object = Mapping[str, Any]
@@ -239,12 +240,16 @@ class Recorder:
         return every[-1] if every else None
 
     async def log_of(self, pod: Object | None, limit: int = keepsake.LOG) -> str:
-        """The end of a Pod's log; "" where there is none. KubeError."""
-        names = [str(one.get("name")) for _, one in objects(pod, "spec", "containers")]
-        if pod is None or not names:
+        """The end of a Pod's log; "" where there is none. Of one's own image where it runs beside ours, unless that is
+        silent: what people look for is what their program said, not what its door did. KubeError."""
+        ours = [str(one.get("name")) for _, one in objects(pod, "spec", "containers")][:1]
+        own = [BESIDE for _, one in objects(pod, "spec", "initContainers") if one.get("name") == BESIDE]
+        if pod is None:
             return ""
-        meta = pod["metadata"]
-        return await self.cloud.log(meta["namespace"], meta["name"], names[0], lines=2000, limit=limit)
+        meta, told = pod["metadata"], ""
+        for name in (*own, *ours):
+            told = told or await self.cloud.log(meta["namespace"], meta["name"], name, lines=2000, limit=limit)
+        return told
 
     def _key(self, found: Object) -> Key:
         labels, own = at(found, "metadata", "labels") or {}, keys(self.site())

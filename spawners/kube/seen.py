@@ -9,6 +9,7 @@ from typing import Any
 
 from config.models import Site, Tenant, World
 from config.names import keys
+from spawners import reached
 from spawners.kinds.base import Kind
 from spawners.kube import doom, live, names, runs
 from spawners.kube.adopt import NotAdoptable, workload_of
@@ -184,7 +185,7 @@ def addresses(services: list[Object]) -> str | None:
         for _, one in objects(service, "status", "loadBalancer", "ingress")
         if one.get("ip")
     ]
-    return ", ".join(sorted(dict.fromkeys(given), key=lambda one: ":" in one)) or None
+    return reached.joined(given)
 
 
 def restarts(pods: list[Object]) -> int:

@@ -11,6 +11,7 @@ from hub.portal.launch import lacking, usage_of
 from hub.portal.settings import Settings
 from hub.portal.views.rights import Access, access
 from hub.portal.views.text import FORGOTTEN, ORPHAN, STATES, Badge, cores_text, picture, size_text
+from spawners import reached
 from spawners.kinds.base import Kind
 from spawners.plan import Tools
 from spawners.quota import Usage
@@ -188,12 +189,10 @@ def row(
 
 
 def address_text(seen: Seen) -> str | None:
-    """Where instruments reach it: the address with the port of its endpoints."""
-    if seen.address is None:
-        return None
-    port = dict(seen.endpoints).get("Port")
-    host = f"[{seen.address}]" if ":" in seen.address else seen.address
-    return f"{host}:{port}" if port else host
+    """Where instruments reach it: each address with the port of its endpoints; None while there is none."""
+    port = dict(seen.endpoints).get("Port", "")
+    behind = f":{port}" if port.isdigit() else ""
+    return ", ".join(f"{reached.host(one)}{behind}" for one in reached.each(seen.address)) or None
 
 
 def steps(settings: Settings, kind: Kind | None, seen: Seen, allowed: Access, orphan: bool = False) -> tuple[Step, ...]:

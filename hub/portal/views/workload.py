@@ -157,7 +157,7 @@ def acts(settings: Settings, world: World, tenant: Tenant, kind: Kind | None, al
         stop=mine and seen.live,
         again_url=again_url(settings, seen) if mine and not seen.live and can_start else None,
         forget=mine and not seen.live,
-        run_now=mine and seen.live and bool(kind and "schedule" in kind.panels),
+        run_now=mine and seen.live and bool(kind and "schedule" in kind.panels and work.options.get("cron")),
         password=mine and seen.has_password,
     )
 

@@ -263,3 +263,20 @@ def test_a_list_needs_no_logs() -> None:
         )
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("said", "log"), [({"app": "theirs\n", "main": "door\n"}, "theirs\n"), ({"main": "door\n"}, "door\n")]
+)
+def test_the_log_of_ones_own_image_is_its_own_and_the_doors_only_where_it_is_silent(
+    said: dict[str, str], log: str
+) -> None:
+    class Two(Cloud):
+        async def log(self, namespace: str, pod: str, container: str, *, lines: int = 200, limit: int = 65536) -> str:
+            return said.get(container, "")
+
+    pod = {
+        "metadata": {"namespace": "tenant-physics", "name": "viewer"},
+        "spec": {"initContainers": [{"name": "app"}], "containers": [{"name": "main"}]},
+    }
+    assert asyncio.run(recorder(objects.index_of([]), Two()).log_of(pod)) == log

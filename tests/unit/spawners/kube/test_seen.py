@@ -52,7 +52,8 @@ def test_a_collector_that_serves() -> None:
     found = look(UPLOAD, objects.top_of(UPLOAD, SERVES), pod, service("2001:db8:0:1::10", "192.0.2.10"))
     assert (found.state, found.message, found.restarts, found.has_password) == ("running", "", 2, True)
     assert found.address == "192.0.2.10, 2001:db8:0:1::10"
-    assert ("Address", "192.0.2.10, 2001:db8:0:1::10") in found.endpoints
+    assert ("Address", "192.0.2.10") in found.endpoints
+    assert ("IPv6 address", "2001:db8:0:1::10") in found.endpoints
     assert found.changed == datetime(2026, 11, 21, 10, 20, tzinfo=UTC)
 
 
