@@ -5,10 +5,13 @@ Run as the culler's configuration file; what counts as activity is reported by t
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from tornado.httpclient import HTTPClientError
 
 from config.models import IdleRule, World
 from config.store import WorldStore
@@ -50,8 +53,33 @@ def should_stop(
     return (now - datetime.fromisoformat(str(started).replace("Z", "+00:00"))).total_seconds() >= rule.max_age_s
 
 
+class Discreet(logging.Filter):
+    """What tornado says of a round that failed, without the culler's token.
+
+    It prints the callback with all its arguments, the token among them (jupyterhub-idle-culler 2.0 hands it to a
+    functools.partial). A hub that is away is no fault of the culler's: one line, no traceback; the next round asks
+    again.
+    """
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self._token = token
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always True: the line stays, told otherwise."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, OSError | HTTPClientError):
+            record.msg, record.args, record.exc_info = "The hub does not answer, asking again: %s", (error,), None
+        elif self._token in (said := record.getMessage()):
+            record.msg, record.args = said.replace(self._token, "…"), ()
+        return True
+
+
 def configure(c: Any, worlds: WorldStore, kinds: Mapping[str, Kind]) -> None:
     """Set up the culler: called by its configuration files."""
+    discreet = Discreet(os.environ["JUPYTERHUB_API_TOKEN"])
+    for name in ("asyncio", "tornado.application", "tornado.general"):
+        logging.getLogger(name).addFilter(discreet)
 
     def arbiter(*, inactive: timedelta | None, server: Mapping[str, Any], **_: Any) -> bool:
         return should_stop(worlds.current(), kinds, server, inactive, datetime.now(UTC))
