@@ -61,7 +61,9 @@ def mirror(instrument: Instrument, access: Access, tree: Path, target: str, *, t
     """lftp uploads a folder with all below it, four files at a time, in passive mode; the seconds that it took."""
     lftp = shutil.which("lftp")
     need("cluster", lftp, "lftp is not installed")
+    talk = tree.parent / f"{target}.log"
     script = f"""\
+debug -o "{talk}" 5
 set cmd:fail-exit yes
 set net:max-retries 1
 set net:timeout 60
@@ -81,7 +83,7 @@ bye
     # lftp keeps what it knows of servers in its home.
     argv = ["env", f"HOME={tree.parent}", "LC_ALL=C.UTF-8", str(lftp), "-f", "/dev/stdin"]
     done = instrument.run(argv, given=script, timeout_s=PATIENCE_S)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr + "\n".join(talk.read_text().splitlines()[-40:])
     return time.monotonic() - began
 
 

@@ -23,5 +23,5 @@ def collector(person: Person, display_name: str, folder: str) -> tuple[str, list
     page.get_by_role("button", name="Show password").click()
     expect(page.locator("#password")).not_to_be_empty()
     password = page.locator("#password").inner_text()
-    hosts = [host.strip() for host in where["Address"].split(",")]
+    hosts = [where[label] for label in ("Address", "IPv6 address") if label in where]
     return name, [Access(host, int(where["Port"]), where["User"], password) for host in hosts]
