@@ -38,9 +38,15 @@ def certificate(folder: Path, addresses: list[str], seed: bytes | None = None) -
 
 
 def context(certificate_path: Path, key_path: Path) -> SSL.Context:
-    """A server context: TLS 1.2 at least (RFC 8996 forbids less). OpenSSL.SSL.Error where the files do not fit."""
+    """A server context: TLS 1.2 (RFC 8996 forbids less). OpenSSL.SSL.Error where the files do not fit.
+
+    Not 1.3: there a server sends session tickets after the handshake. A client that closes its data connection without
+    having read them (lftp and most instruments) resets it, and loses what its kernel had not sent yet. pyOpenSSL cannot
+    switch them off (SSL_CTX_set_num_tickets, as other FTP servers do).
+    """
     made = SSL.Context(SSL.TLS_SERVER_METHOD)
     made.set_min_proto_version(SSL.TLS1_2_VERSION)
+    made.set_max_proto_version(SSL.TLS1_2_VERSION)
     made.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     made.use_certificate_chain_file(str(certificate_path))
     made.use_privatekey_file(str(key_path))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ftplib
 import hashlib
 import io
 import os
+import select
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable
@@ -93,6 +96,36 @@ def test_lftp_mirrors_a_tree_by_tls(collector: Collector, tmp_path: Path) -> Non
     for name in ("a.txt", "sub/b.txt", "sub/deep/c with space.txt"):
         assert collector.object(f"lftp/{name}") == name.encode()
         assert collector.row(f"lftp/{name}", "stored")["protocol"] == "ftps"
+
+
+def test_a_tls_client_that_never_reads_its_data_connection_loses_nothing(collector: Collector) -> None:
+    """As lftp does: what the server sends unasked (TLS 1.3: session tickets) lies unread when it closes, so its kernel
+    resets the connection (RFC 2525, 2.17) and drops what it has not sent yet."""
+    content = os.urandom(1 << 20)
+    client = collector.client(ftplib.FTP_TLS)
+    assert isinstance(client, ftplib.FTP_TLS)
+    client.voidcmd("TYPE I")
+    with socket.create_connection(client.makepasv(), timeout=30) as data:
+        data.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(content))
+        client.putcmd("STOR unread.bin")
+        assert client.getresp()[:3] in ("125", "150")
+        came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = client.context.wrap_bio(came, goes)
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                data.sendall(goes.read())
+                came.write(data.recv(65536))
+        data.sendall(goes.read())
+        select.select([data], [], [], 1)  # time for what the server might send
+        tls.write(content)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.unwrap()  # our close_notify; the server's is not waited for
+        data.sendall(goes.read())
+    assert client.voidresp().startswith("226")
+    assert collector.object("unread.bin") == content
 
 
 def test_active_mode(collector: Collector) -> None:
