@@ -279,6 +279,9 @@ async def _find(settings: kubernetes_client.Configuration, kubeconfig: Path | No
 
 def _tls(settings: kubernetes_client.Configuration) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+    # From Python 3.13 on it would refuse certificates without key identifiers (RFC 5280, 4.2.1.1), which clusters with
+    # an old CA have and kubectl takes.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if settings.cert_file:
         context.load_cert_chain(settings.cert_file, keyfile=settings.key_file)
     if not settings.verify_ssl:  # the kubeconfig says so itself (insecure-skip-tls-verify)

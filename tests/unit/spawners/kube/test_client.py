@@ -116,3 +116,13 @@ def test_where_there_is_no_cluster_one_line_says_so(tmp_path: Path) -> None:
     with pytest.raises(KubeError, match="no cluster to talk to") as found:
         asyncio.run(Client.connect(tmp_path / "none.yaml"))
     assert "\n" not in str(found.value)
+
+
+def test_a_cluster_whose_ca_is_old_is_taken_as_kubectl_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.13's own context, on whatever Python: certificates without key identifiers."""
+    strict = ssl.create_default_context()
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    monkeypatch.setattr(client_module.ssl, "create_default_context", lambda **_: strict)
+    found = client_module._tls(Configuration())
+    assert not found.verify_flags & ssl.VERIFY_X509_STRICT
+    assert found.verify_mode is ssl.CERT_REQUIRED and found.check_hostname
