@@ -69,7 +69,9 @@ def test_programs_typing_and_edits_are_use() -> None:
     jobs_on_terminals(os.getpid())  # an earlier look must not keep later terminals from being seen
     parent, child = pty.openpty()
     terminal = Path(os.ttyname(child))
-    with subprocess.Popen(["setsid", "-c", "bash", "--norc"], stdin=child, stdout=child, stderr=child) as shell:
+    with subprocess.Popen(
+        ["setsid", "-c", "env", "--default-signal=INT", "bash", "--norc"], stdin=child, stdout=child, stderr=child
+    ) as shell:
         clock = Clock()
         os.write(parent, b"sleep 1000\n")
         own = psutil.Process()
