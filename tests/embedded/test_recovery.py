@@ -22,11 +22,15 @@ def upload(hub: Hub, address: str, password: str, name: str) -> None:
 
 
 def start_all(hub: Hub) -> dict[str, Any]:
-    upload_to = {"remote": "data", "folder": "camera"}
+    upload_to: dict[str, Any] = {"remote": "data", "folder": "camera"}
     crawl = {"start_urls": ["http://127.0.0.1:9/"], "remote": "data", "cron": "0 0 1 1 *"}
-    assert hub.launch("physics-admin", "tenant-physics", "camera", "instrument-upload", upload_to).status_code == 201
-    assert hub.launch("physics-admin", "tenant-physics", "yearly", "crawl", crawl).status_code == 201
-    assert hub.launch("physics-member", "physics-member", "lab", "notebook", {}).status_code == 201
+    for user, owner, name, profile, options in (
+        ("physics-admin", "tenant-physics", "camera", "instrument-upload", upload_to),
+        ("physics-admin", "tenant-physics", "yearly", "crawl", crawl),
+        ("physics-member", "physics-member", "lab", "notebook", {}),
+    ):
+        answer = hub.launch(user, owner, name, profile, options)
+        assert answer.status_code == 201, answer.text
     assert lab_answers(hub), "an open session: the notebook server knows who it is and need not ask the hub"
     return {
         "camera": hub.keeper("tenant-physics", "camera")["child"],
