@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.models import Profile, Tenant, World
+from config.models.base import PATTERN_WORDS
 from spawners.access import grant, require_owner
 from spawners.kinds.base import Kind
 from spawners.refusal import Refusal, Violation
@@ -119,6 +120,8 @@ def field_of(location: tuple[int | str, ...]) -> str:
 
 
 def message_of(item: Mapping[str, Any]) -> str:
-    """A pydantic error in a form's words."""
+    """A pydantic error in a form's words. What a pattern asks for is said as it is for files (config.explain)."""
+    if words := PATTERN_WORDS.get(str(item.get("ctx", {}).get("pattern"))):
+        return f"does not match: write {words}"
     message = str(item["msg"]).removeprefix("Value error, ")
     return "is needed" if item["type"] == "missing" else message[:1].lower() + message[1:]

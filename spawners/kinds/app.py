@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from config.images import comes_from
 from config.models import Site, Tenant
+from config.models.base import pattern
 from spawners import reached
 from spawners.kinds.base import Kind, Options
 from spawners.kube.plan import GIB, STATE, TMP, Beside, KubePlace, KubePlan, KubePort, Ready, Scratch, with_home
@@ -29,7 +30,11 @@ DOOR_MEMORY = 192 * MIB
 rest is for what is just passing through."""
 LEAST_MEMORY = 2 * DOOR_MEMORY
 _ONLY_CLUSTER = "is to be had on a cluster only"
-_IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?$"
+_IMAGE = pattern(
+    r"^[A-Za-z0-9][A-Za-z0-9._:/-]*(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?$",
+    "an image by tag or digest, e.g. registry.example.org/lab/viewer:1.2",
+    max_length=300,
+)
 _FOLDER = re.compile(r"/[A-Za-z0-9._/-]+")
 _NOT_WRITABLE = ("/proc", "/sys", "/dev", "/etc/tenanthub", "/run/secrets", "/var/run/secrets", STATE)
 
@@ -46,7 +51,7 @@ class AppOptions(Options):
     path under which the hub shows it. Without one, an image of your own runs what it says itself."""
     port: Annotated[int, Field(ge=1024, le=65535)] | None = Field(default=None, title="Port")
     """Only for a program whose port cannot be chosen with {port}; for an image of your own, the port it listens on."""
-    image: Annotated[str, Field(pattern=_IMAGE, max_length=300)] | None = Field(
+    image: Annotated[str, _IMAGE] | None = Field(
         default=None, title="Own image", json_schema_extra={"placeholder": "registry.example.org/lab/viewer:1.2"}
     )
     """An image with your program in it, from a registry that is allowed here; it runs as a user without rights. Only on

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from config.models import Site, Tenant
+from config.models.base import pattern
 from spawners import reached
 from spawners.kinds.base import Kind, Options
 from spawners.kube.plan import GIB, TMP, KubePlace, KubePlan, KubePort, Ready, Rule, Scratch, SecretEnv
@@ -23,12 +24,16 @@ PORT = 8080
 HOME = "/home/coder"
 _ONLY_CLUSTER = "Coder makes its workspaces as Pods: it runs on a Kubernetes cluster, not on this machine"
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_SECRET = pattern(
+    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "the name of a Secret: a-z, 0-9, - and ., e.g. coder-db", max_length=253
+)
+_URL = pattern(r"^https?://[^\s/@]+$", "a URL without a path, e.g. https://coder.example.org", max_length=200)
 
 
 class CoderOptions(Options):
     """Where its database is, and under which address people see it."""
 
-    database_secret: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)] = Field(
+    database_secret: Annotated[str, _SECRET] = Field(
         title="Secret of the database", json_schema_extra={"placeholder": "coder-db"}
     )
     """Name of a Secret in the tenant's namespace whose key `url` holds the PostgreSQL URL
@@ -50,7 +55,7 @@ class CoderOptions(Options):
         },
     )
     """Coder has its own sign-in either way."""
-    access_url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+$", max_length=200)] | None = Field(
+    access_url: Annotated[str, _URL] | None = Field(
         default=None, title="Access URL", json_schema_extra={"placeholder": "https://coder.example.org"}
     )
     """What people type, and what workspaces call home by; empty: the address. Needed with an Ingress."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from config.models import Site, Tenant
+from config.models.base import pattern
 from spawners import reached
 from spawners.kinds.base import Kind, Options
 from spawners.kinds.remotes import Folder, RemoteName, remote_path, remote_violations
@@ -48,6 +49,7 @@ LABELS: dict[str, JsonValue] = {
     "sftp": "SFTP",
     "webdav": "WebDAV",
 }
+_USER = pattern(r"^[a-z][a-z0-9_-]{0,31}$", "1 to 32 of a-z, 0-9, - and _, first a letter, e.g. microscope-2")
 
 
 class CollectorOptions(Options):
@@ -64,7 +66,7 @@ class CollectorOptions(Options):
     )
     """What the instrument speaks. Plain FTP sends the password unprotected: choose FTPS where the instrument can. With
     SFTP and WebDAV, which are rclone's own servers, an upload that breaks off may replace an earlier file."""
-    username: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = Field(default="instrument", title="User")
+    username: Annotated[str, _USER] = Field(default="instrument", title="User")
     """User name that the instrument signs in with; the password is generated and shown on the page."""
     max_file_gib: Annotated[float, Field(gt=0, le=5000)] | None = Field(
         default=None, title="Largest file", json_schema_extra={"unit": "GiB", "group": "More"}

@@ -136,3 +136,11 @@ def test_a_tenant_without_remotes_is_told_so() -> None:
     with pytest.raises(Refusal) as caught:
         resolve_options(KINDS["collector"], profile("upload", "collector"), bare, world(), {"remote": "data"})
     assert "declares no remotes" in str(caught.value)
+
+
+def test_a_form_never_shows_a_regular_expression() -> None:
+    """The same words as for files: what would be right."""
+    with pytest.raises(Refusal) as refused:
+        launch("physics-member", "own-app", {"image": "not an image!!"})
+    wrong = {one.field: one.message for one in refused.value.violations}
+    assert wrong["image"] == "does not match: write an image by tag or digest, e.g. registry.example.org/lab/viewer:1.2"
