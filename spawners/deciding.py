@@ -21,6 +21,7 @@ from spawners.workload import Workload
 
 STATUS_OF = {"access": 403, "options": 400, "quota": 409, "world": 400, "place": 409}
 """HTTP status of each reason of a refusal."""
+LOST = "the hub lost its database, so this server could not be taken back; start it again"
 REVIVER = "reviver"
 """The service that takes back what the hub has forgotten (hub/revive.py)."""
 

@@ -10,9 +10,7 @@ from config.models import World
 from config.store import WorldStore
 from hub.place import Known
 from spawners.kube import beside, live
-from spawners.kube.adopt import NotAdoptable, workload_of
 from spawners.kube.client import KubeError
-from spawners.kube.look import at
 from spawners.kube.site import Cluster, KubeSite
 from spawners.workload import Workload
 
@@ -43,15 +41,8 @@ class KubePlace:
     async def live(self) -> Sequence[Workload]:
         """See Place. KubeError while the cluster has not been listed."""
         cluster = await self._listed()
-        site, found = self.world().site, []
-        for top in cluster.watch.index.every(*live.TOPS):
-            if at(top, "metadata", "ownerReferences") or not live.is_live(top):
-                continue
-            try:
-                found.append(workload_of(top, site))
-            except NotAdoptable:
-                continue
-        return found
+        every = live.workloads(cluster.watch.index, None, self.world().site)
+        return [workload for workload, top in every if live.is_live(top)]
 
     async def after_start(self, known: Known, log: Logger) -> Sequence[Workload]:
         """See Place: what tenants own is to be taken back. A person's server goes on, and is ended only when asked:

@@ -14,35 +14,28 @@ from logging import Logger
 from config.models import World
 from config.store import WorldStore
 from hub.place import Known
+from spawners.deciding import LOST
 from spawners.local import ending
 from spawners.local.folder import Phase, Record
 from spawners.local.site import LocalSite
 from spawners.local.store import is_live
 from spawners.workload import Workload
 
-LOST = "the hub lost its database, so this server could not be taken back; start it again"
-
 
 def forgotten(records: Iterable[Record], known: Known) -> list[Record]:
     """Records that are wanted running, of servers that the hub does not know: *known* has active names by account."""
-    return [
-        record
-        for record in records
-        if record.wanted == "running"
-        and record.phase in ("starting", "running")
-        and record.workload.name not in known.get(record.workload.owner, frozenset())
-    ]
+    return [record for record in records if record.wanted == "running" and _is_unknown(record, known)]
 
 
 def half_stopped(records: Iterable[Record], known: Known) -> list[Record]:
     """Records of stops that a hub began and did not live to finish: of servers that no hub is stopping now."""
-    return [
-        record
-        for record in records
-        if record.wanted == "stopped"
-        and record.phase in ("starting", "running")
-        and record.workload.name not in known.get(record.workload.owner, frozenset())
-    ]
+    return [record for record in records if record.wanted == "stopped" and _is_unknown(record, known)]
+
+
+def _is_unknown(record: Record, known: Known) -> bool:
+    """Whether it is under way without a server of the hub."""
+    names = known.get(record.workload.owner, frozenset())
+    return record.phase in ("starting", "running") and record.workload.name not in names
 
 
 class LocalPlace:

@@ -48,11 +48,11 @@ def tops(index: Index, key: Key, site: Site) -> list[Object]:
     return [one for one in every if record in (at(one, "metadata", "annotations") or {})]
 
 
-def workloads(index: Index, tenant: str, site: Site) -> Iterator[tuple[Workload, Object]]:
-    """Every workload of a tenant that can be believed, with its top object; live or not."""
-    space = namespace(tenant)
+def workloads(index: Index, tenant: str | None, site: Site) -> Iterator[tuple[Workload, Object]]:
+    """Every workload of a tenant (None: of all) that can be believed, with its top object; live or not."""
+    space = None if tenant is None else namespace(tenant)
     for one in index.every(*TOPS):
-        if one["metadata"]["namespace"] != space or at(one, "metadata", "ownerReferences"):
+        if space not in (None, one["metadata"]["namespace"]) or at(one, "metadata", "ownerReferences"):
             continue
         try:
             yield workload_of(one, site), one

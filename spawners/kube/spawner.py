@@ -15,7 +15,7 @@ from kubespawner import KubeSpawner
 from traitlets import Dict, Float, Integer, Unicode
 
 from config.models import Site, Size, World
-from spawners.deciding import REVIVER, told
+from spawners.deciding import LOST, REVIVER, told
 from spawners.kube import acts, doom, live
 from spawners.kube.adopt import NotAdoptable, workload_of
 from spawners.kube.client import ApiError, KubeError
@@ -28,7 +28,6 @@ from spawners.kube.site import Cluster, KubeSite, site_of
 from spawners.refusal import Refusal
 from spawners.workload import Workload
 
-LOST = "the hub lost its database, so this server could not be taken back; start it again"
 CANCELLED = "its launch was cancelled"
 SILENT = "it did not answer the hub, which was started again"
 WAITS = "waiting for its turn"
