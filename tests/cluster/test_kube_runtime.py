@@ -80,7 +80,8 @@ def _launch(hub: KubeHub, owner: str, name: str, profile: str = "tool", **option
 
 def _stop(hub: KubeHub, owner: str, *names: str) -> None:
     for name in names:
-        assert hub.api("DELETE", f"/users/{owner}/servers/{name}").status_code in (202, 204)
+        answer = hub.api("DELETE", f"/users/{owner}/servers/{name}")
+        assert answer.status_code in (202, 204), f"{answer.text}\n{hub.log()}"
     hub.until("they have stopped", lambda: not any(hub.server(owner, name) for name in names))
 
 
