@@ -22,6 +22,7 @@ from spawners.kube.plan import REMOTES_SECRET, KubePlan
 from spawners.kube.remotes import lacking
 from spawners.kube.secrets import tokens_of
 from spawners.kube.site import Cluster, KubeSite
+from spawners.portalside import counts_as_up
 from spawners.refusal import Refusal
 from spawners.workload import Workload
 
@@ -41,7 +42,6 @@ class Launching(Deciding):
     portal_url: str
     kind_images: dict[str, str]
     unschedulable_s: float
-    http_timeout: int
     dns_name_template: str
     modify_pod_hook: Any
     get_pod_manifest: Any
@@ -186,7 +186,7 @@ class Launching(Deciding):
             return [top["metadata"]["uid"], *(one["metadata"]["uid"] for one in pods()[-1:])]
 
         require(await acts.until_decided(cluster, key, subjects, judge, self.say))
-        self.http_timeout = FOR_EVER_S  # see TenantKubeSpawner.poll
+        counts_as_up(self.server)
         return self.portal_url
 
 

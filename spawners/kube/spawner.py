@@ -25,6 +25,7 @@ from spawners.kube.launching import FOR_EVER_S, Launching
 from spawners.kube.look import at
 from spawners.kube.notes import Notes
 from spawners.kube.site import Cluster, KubeSite, site_of
+from spawners.portalside import counts_as_up
 from spawners.refusal import Refusal
 from spawners.workload import Workload
 
@@ -164,7 +165,7 @@ class TenantKubeSpawner(Launching, KubeSpawner):  # type: ignore[misc]  # kubesp
             self._failed = ("failed", LOST)
             await self.notes.ended(workload, "failed", LOST)
             raise Refusal.of("place", LOST)
-        self.http_timeout = FOR_EVER_S
+        counts_as_up(self.server)
         return self.portal_url
 
     async def _in_turn(self, cluster: Cluster, workload: Workload, world: World, patience_s: float) -> str:
@@ -236,9 +237,7 @@ class TenantKubeSpawner(Launching, KubeSpawner):  # type: ignore[misc]  # kubesp
         if not live.is_running(cluster.watch.index, key, site):
             return live.exit_code(cluster.watch.index, key)
         if not self._interactive(cluster, key):
-            # Its URL is the portal's. A portal that is away says nothing of the workload, so JupyterHub, which would
-            # stop a server whose URL does not answer, waits for it.
-            self.http_timeout = FOR_EVER_S
+            counts_as_up(self.server)
         return None
 
     async def stop(self, now: bool = False) -> None:

@@ -21,12 +21,12 @@ from spawners.local.runs import stop_unattended
 from spawners.local.site import LocalSite, site_of
 from spawners.local.store import allocate, is_live
 from spawners.plan import LocalPlan
+from spawners.portalside import counts_as_up
 from spawners.refusal import Refusal
 from spawners.workload import Workload
 
 _TELL_BEFORE_S = 10
 """Our own time-out ends this much before JupyterHub's, which would cancel us and leave nobody a reason."""
-_FOR_EVER_S = 10 * 365 * 86400
 
 
 class TenantLocalSpawner(Deciding, Spawner):  # type: ignore[misc]  # jupyterhub has no types
@@ -185,7 +185,7 @@ class TenantLocalSpawner(Deciding, Spawner):  # type: ignore[misc]  # jupyterhub
             await stop_unattended(folder)
             raise Refusal.of("place", wrong)
         self._save(record.model_copy(update={"phase": "running", "changed": datetime.now(UTC)}))
-        self.http_timeout = _FOR_EVER_S  # see poll()
+        counts_as_up(self.server)
         return self.portal_url
 
     async def _take_back(self, record: Record) -> str:
@@ -193,7 +193,7 @@ class TenantLocalSpawner(Deciding, Spawner):  # type: ignore[misc]  # jupyterhub
         place = launch.place_of(self.site.state, self.site.tools, record.workload, record.address)
         ref = launch.start_kept(place, fresh=False)
         self._save(record.model_copy(update={"process": ref, "phase": "running"}))
-        self.http_timeout = _FOR_EVER_S
+        counts_as_up(self.server)
         return self.portal_url
 
     # -- watching and stopping -----------------------------------------------------------------------------------
@@ -223,9 +223,7 @@ class TenantLocalSpawner(Deciding, Spawner):  # type: ignore[misc]  # jupyterhub
         if record.process is None and not self._check_pending:
             self._save(ending.ended(self.site.store, record))  # its start was cancelled before there was a keeper
             return 0
-        # Its URL is the portal's. A portal that is away says nothing of the workload, so JupyterHub, which would
-        # stop a server whose URL does not answer, waits for it.
-        self.http_timeout = _FOR_EVER_S
+        counts_as_up(self.server)
         if record.process is not None and process.alive(record.process):
             return None
         if self.site.store.is_over(record):

@@ -106,7 +106,7 @@ c.JupyterHub.load_roles = [
 c.JupyterHub.spawner_class = TenantKubeSpawner
 c.TenantKubeSpawner.config_folder = {world!r}
 c.TenantKubeSpawner.kubeconfig = {kubeconfig!r}
-c.TenantKubeSpawner.portal_url = "http://127.0.0.1:{hub_port}"
+c.TenantKubeSpawner.portal_url = "http://127.0.0.1:{nobody}"
 c.TenantKubeSpawner.kind_images = {images!r}
 c.JupyterHub.concurrent_spawn_limit = 0
 c.TenantKubeSpawner.launches_at_once = {at_once}
@@ -160,6 +160,7 @@ class KubeHub:
             kubeconfig=str(bed.kubeconfig),
             port=self.port,
             hub_port=self.hub_port,
+            nobody=_free_port(),  # there is no portal: unattended work does not wait for one
             proxy_port=proxy_port,
             state=state,
             tenant=tenant,

@@ -212,7 +212,8 @@ def test_runs_are_told_after_their_jobs_are_gone_also_of_a_time_without_a_hub(
     _kubectl(hub, "delete", "jobs", "--all", "--wait=true")
     _kubectl(hub, "delete", "pods", "--all", "--wait=true")
     hub.until("the cluster has nothing of it", lambda: _becomes(runtime, hub, "news", "stopped"))
-    assert [one.id for one in runtime.runs(*here)] == [one.id for one in both]
+    told = [one.id for one in both]
+    hub.until("its runs are told still", lambda: [one.id for one in runtime.runs(*here)] == told)
     assert "run of" in runtime.log(*here, run=both[0].id)
     assert "exit code 7" in _becomes(runtime, hub, "falls", "failed").message
     runtime.forget(*here)
