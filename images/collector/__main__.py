@@ -70,6 +70,9 @@ def main(arguments: list[str]) -> int:
                 from images.collector.serve import serve_by_rclone
 
                 serve_by_rclone(settings, lock, stop)
+            if history is not None:
+                # Before the rows are sent: the store may be slow, and the kubelet waits no longer than our grace.
+                history.leave()
         finally:
             if history is not None:
                 history.stop()

@@ -2,7 +2,8 @@
 
 In a Pod the state folder goes with the Pod. One object a collector, beside the files and not among them: the newest
 rows, at most MOST bytes, sent when something has changed and once more at the end. There is only one writer: a
-Deployment of one that ends before the next begins.
+Deployment of one that ends before the next begins. The hub, which cannot read that object, gets the last of them as the
+container's termination message.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
+
+from images.lib.last_rows import packed
+from images.lib.run import leave
 
 EVERY_S = 30.0
 MOST = 1_000_000
@@ -41,6 +45,13 @@ class History:
                 fresh.replace(self._rows)
                 self._sent = self._state()
         self._thread.start()
+
+    def leave(self) -> None:
+        """The last rows as this container's last words: what a page shows of a collector that is stopped."""
+        try:
+            leave(packed(newest(self._rows, MOST)))
+        except OSError:  # nothing was uploaded: no rows
+            return
 
     def stop(self) -> None:
         """Send what is new, for the last time."""

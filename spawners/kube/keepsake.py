@@ -1,4 +1,5 @@
-"""What must outlive a workload's Pods: why a launch failed, why it was stopped, how its runs ended, the ends of logs.
+"""What must outlive a workload's Pods: why a launch failed, why it was stopped, how its runs ended, the ends of logs,
+the last uploads.
 
 It is kept in one ConfigMap a workload, in the tenant's namespace, so that a hub which was restarted, was away for a day
 or has lost its database finds it again, and it goes with the namespace. Annotations of the workload's own objects
@@ -11,7 +12,7 @@ only to people of the tenant in whose namespace it lies. Pure: what to keep and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ from config.models import Declared, Site
 from config.names import Keys, keys, namespace
 from spawners.kube import names
 from spawners.kube.adopt import NotAdoptable, workload_of
+from spawners.kube.uploads import KEPT as UPLOADS
+from spawners.kube.uploads import Row, from_text, to_text, together
 from spawners.runtime import RunSeen
 from spawners.workload import Workload
 
@@ -40,7 +43,7 @@ MOST = 50
 """Ended workloads that are remembered in a tenant: its namespace may have 100 ConfigMaps (config.emit.quota)."""
 WORDS = 1000
 """Characters of a reason."""
-_ROWS, _LAST, _LOG = "runs.json", "log", "log."
+_ROWS, _UPLOADS, _LAST, _LOG = "runs.json", "uploads.jsonl", "log", "log."
 Ending = Literal["stopped", "failed", "finished"]
 
 
@@ -58,6 +61,8 @@ class Past(Declared):
     """Ended ones, newest first."""
     logs: dict[str, str] = {}  # noqa: RUF012  (pydantic copies it)
     """Ends of logs by run id; "" is that of the workload itself."""
+    uploads: tuple[Row, ...] = ()
+    """Of a collector, newest first."""
 
     @property
     def noted(self) -> frozenset[str]:
@@ -101,6 +106,15 @@ def ran(before: Past | None, workload: Workload, run: RunSeen, log: str, now: da
     rows = sorted([run, *(one for one in past.runs if one.id != run.id)], key=lambda one: one.id, reverse=True)
     logs = {**past.logs, **({run.id: log} if log else {})}
     return trimmed(past.model_copy(update={"runs": tuple(rows), "changed": now, "logs": logs}))
+
+
+def uploaded(before: Past | None, workload: Workload, rows: Sequence[Row]) -> Past | None:
+    """A collector's Pod has ended, and these are its last uploads, newest first. How it ended is said elsewhere, so
+    nothing else changes. Somebody may have taken it off the list meanwhile, or made something else of its name: then
+    nothing is kept."""
+    if before is None or (before.workload.id, before.workload.kind) != (workload.id, workload.kind):
+        return before
+    return before.model_copy(update={"uploads": tuple(together(rows, before.uploads, UPLOADS))})
 
 
 def _of(before: Past | None, workload: Workload, now: datetime) -> Past:
@@ -178,6 +192,7 @@ def config_map(past: Past, site: Site) -> Manifest:
     about = past.model_dump_json(include={"state", "reason", "in_line", "changed"})
     data = {_ROWS: json.dumps([run.model_dump(mode="json") for run in past.runs], ensure_ascii=False)}
     data |= {(_LOG + name if name else _LAST): text for name, text in past.logs.items()}
+    data |= {_UPLOADS: to_text(past.uploads)} if past.uploads else {}
     meta = metadata(
         site,
         object_name(workload),
@@ -213,7 +228,8 @@ def past_of(found: Mapping[str, Any], site: Site) -> Past | None:
     if _LAST in data:
         logs[""] = str(data[_LAST])
     rows = sorted(_rows(_json(data.get(_ROWS))), key=lambda one: one.id, reverse=True)
-    return trimmed(past.model_copy(update={"reason": _line(past.reason), "runs": tuple(rows), "logs": logs}))
+    update = {"runs": tuple(rows), "logs": logs, "uploads": from_text(str(data.get(_UPLOADS, "")))}
+    return trimmed(past.model_copy(update={"reason": _line(past.reason), **update}))
 
 
 def _rows(found: Any) -> Iterable[RunSeen]:

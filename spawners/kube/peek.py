@@ -118,28 +118,6 @@ def _succeeded(status: bytes) -> bool:
     return isinstance(said, dict) and said.get("status") == "Success"
 
 
-def rows_of(told: bytes, limit: int) -> list[dict[str, Any]]:
-    """Rows of a JSONL file's end, the newest of each id, newest first. Torn and foreign lines are passed over. Pure."""
-    rows: OrderedDict[str, dict[str, Any]] = OrderedDict()
-    for line in reversed(told.splitlines()):
-        row = object_of(line)
-        # An upload that waited has a later row with the same id: the newest tells how it ended.
-        if row:
-            rows.setdefault(str(row.get("id")), row)
-        if len(rows) >= limit:
-            break
-    return list(rows.values())
-
-
-def object_of(told: bytes) -> dict[str, Any]:
-    """The JSON object; {} where it is none. Pure."""
-    try:
-        found = orjson.loads(told)
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 class Shown:
     """Answers that are shown to everybody for a while; whoever asks for the same meanwhile waits for the one answer."""
 

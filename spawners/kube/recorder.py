@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from config.models import Site
 from config.names import keys, namespace
-from spawners.kube import keepsake, live, runs, seen
+from spawners.kube import keepsake, live, runs, seen, uploads
 from spawners.kube.adopt import NotAdoptable, workload_of
 from spawners.kube.client import ApiError, KubeError, path_of
 from spawners.kube.index import Index, Key, key_of
@@ -35,6 +35,8 @@ AT_ONCE = 4
 SETTLES_S = 300.0
 """So long a Job that is over waits for its Pod to be so too: they come by two watches, and only the Pod has the words.
 On a lost node it never comes."""
+LAST_WORDS_S = 120.0
+"""A Pod that is asked to end is waited for so long, for the rows that it leaves: its grace, and a slow worker."""
 _AGAIN_S = 300.0
 """What the server refused is tried again after this long."""
 
@@ -69,6 +71,8 @@ class Recorder:
         self._later: dict[str, float] = {}
         self._since: dict[str, float] = {}
         """Since when a Job has been over with a Pod that is not."""
+        self.listening: set[asyncio.Task[None]] = set()
+        """To Pods that are asked to end."""
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -99,7 +103,12 @@ class Recorder:
         await self._change(workload, lambda past: keepsake.started(past, workload, datetime.now(UTC)))
 
     async def ended(self, workload: Workload, state: Ending, reason: str) -> None:
-        """Its launch failed, or it is about to be stopped: called while its Pod is there, for its log."""
+        """Its launch failed, or it is about to be stopped: called while its Pod is there, for its log.
+
+        Of what lasts (a collector), the Pods that are there now are listened to until they have ended: what one leaves
+        comes after this.
+        """
+        self._listen(workload)
         log = await self.log_of(self.newest(key_of(workload)))
         await self._change(workload, lambda past: keepsake.ended(past, workload, state, reason, log, datetime.now(UTC)))
 
@@ -107,13 +116,43 @@ class Recorder:
         """Nothing is kept of it any more."""
         await self.cloud.delete("ConfigMap", namespace(workload.tenant), keepsake.object_name(workload))
 
-    async def _change(self, workload: Workload, change: Callable[[Past | None], Past]) -> None:
+    async def _change(self, workload: Workload, change: Callable[[Past | None], Past | None]) -> None:
         # One at a time: what is read, changed and written must not lose what somebody else has noted meanwhile.
         async with self._locks[workload.id]:
             before = await self.past(workload)
             after = change(before)
-            if after != before:
+            if after is not None and after != before:
                 await self.cloud.apply(keepsake.config_map(after, self.site()))
+
+    def _listen(self, workload: Workload) -> None:
+        key = key_of(workload)
+        if any(one["kind"] == "Deployment" for one in live.tops(self.index, key, self.site())):
+            pods = frozenset(one["metadata"]["uid"] for one in self.index.of(key, "Pod"))
+            task = asyncio.create_task(self._last_words(workload, key, pods))
+            self.listening.add(task)  # asyncio itself keeps no hold of a task
+            task.add_done_callback(self.listening.discard)
+
+    async def _last_words(self, workload: Workload, key: Key, pods: frozenset[str]) -> None:
+        """Keep the rows of uploads that its Pods leave. A Pod says them and is deleted a moment later: that is seen by
+        whoever waits for its changes, and by no look now and then."""
+        left: dict[str, bytes] = {}
+
+        def look() -> bool | None:
+            there = [one for one in self.index.of(key, "Pod") if one["metadata"]["uid"] in pods]
+            said = {one["metadata"]["uid"]: rows for one in there if (rows := uploads.last_words(one)) is not None}
+            left.update(said)
+            return None if any(one["metadata"]["uid"] not in said and not pod_over(one) for one in there) else True
+
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self.index.until(key, look, EVERY_S)
+                rows = uploads.rows_of(b"\n".join(left[uid] for uid in left), uploads.KEPT)
+                if rows:
+                    await self._change(workload, lambda past: keepsake.uploaded(past, workload, rows))
+        except (KubeError, TimeoutError) as error:
+            self._log.info("%s: its last uploads are not kept: %s", workload.id, str(error) or "its Pod does not end")
+        except Exception:  # what somebody wrote into a Pod's status must cost the hub nothing
+            self._log.exception("%s: its last uploads cannot be kept", workload.id)
 
     # -- what ended by itself ------------------------------------------------------------------------------------
 

@@ -1,32 +1,29 @@
 """The portal's view of a cluster's workloads. No launches: those go through the hub.
 
 States, addresses and runs come from the watch's index: no request however many pages are open. Of what has gone, the
-metadata of a tenant's records is asked for at most every few seconds for everybody together (peek.Shown); logs, uploads
-and progress only for the one workload that somebody looks at.
+metadata of a tenant's records is asked for at most every few seconds for everybody together (peek.Shown). What is
+looked at of one workload alone is in looks.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from logging import Logger
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from config.models import World
 from config.names import namespace
-from spawners.kinds.base import Kind, Panel
-from spawners.kube import acts, keepsake, live, names, runs, seen
+from spawners.kube import acts, keepsake, live, names, seen
 from spawners.kube.client import ApiError, KubeError
-from spawners.kube.index import Index, Key, Object, key_for, key_of
+from spawners.kube.index import Index, Object, key_for, key_of
 from spawners.kube.keepsake import Past
 from spawners.kube.launch import launch_of
-from spawners.kube.look import at, objects, pod_over
+from spawners.kube.looks import Known, Looks, top_of
 from spawners.kube.manifests import run_now
-from spawners.kube.peek import AT_ONCE, HOME, HOME_KEEPER, PROGRESS, UPLOADS, Peeker, Shown, object_of, rows_of
+from spawners.kube.peek import AT_ONCE, Peeker, Shown
 from spawners.kube.recorder import Recorder
 from spawners.kube.site import Cluster, KubeSite
 from spawners.refusal import Refusal
@@ -44,17 +41,6 @@ objects, during which the loop does nothing else."""
 _RIGHTS = ("ServiceAccount", "Role", "RoleBinding")
 
 
-class Known(Protocol):
-    """What is known besides the cluster (site.KubeSite)."""
-
-    @property
-    def kinds(self) -> Mapping[str, Kind]:
-        """The kinds of workload, by name."""
-
-    def world(self) -> World:
-        """The declared world."""
-
-
 class KubeRuntime:
     """Implements spawners.runtime.Runtime. Its methods are called from threads, as the portal does; what they do is
     done in the event loop of the watch, whose index no other thread may read. KubeError where the cluster is needed
@@ -64,7 +50,7 @@ class KubeRuntime:
         self, site: Known, cluster: Cluster, peeker: Peeker, recorder: Recorder, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._site, self._cluster, self._peeker, self.recorder, self._loop = site, cluster, peeker, recorder, loop
-        self._looks = Shown()
+        self._looks = Looks(site, cluster, peeker, recorder)
         # Apart, so that a slow Pod, which holds up a look into it, does not hold up the lists.
         self._shown = Shown(at_once=32)
         self._walk: tuple[float, dict[str, list[Object]]] = (float("-inf"), {})
@@ -94,23 +80,23 @@ class KubeRuntime:
 
     def password(self, tenant: str, owner: str, name: str) -> str:
         """Its generated password; KeyError where it has none."""
-        return self._wait(self._password(tenant, owner, name))
+        return self._wait(self._looked(tenant, owner, name, self._looks.password))
 
     def uploads(self, tenant: str, owner: str, name: str, limit: int = 50) -> Sequence[dict[str, Any]]:
-        """Last uploads of the Pod that runs now, newest first; those of earlier Pods went with them."""
-        return rows_of(self._wait(self._file(tenant, owner, name, "uploads", UPLOADS)), limit)
+        """Last uploads, newest first: of the Pod that runs now, and what was kept when one ended."""
+        return self._wait(self._looked(tenant, owner, name, lambda one: self._looks.uploads(one, limit)))
 
     def runs(self, tenant: str, owner: str, name: str, limit: int = 50) -> Sequence[RunSeen]:
         """Last runs, newest first, with the times at which none began."""
-        return self._wait(self._runs(tenant, owner, name, limit))
+        return self._wait(self._looked(tenant, owner, name, lambda one: self._looks.runs(one, limit)))
 
     def progress(self, tenant: str, owner: str, name: str) -> dict[str, Any]:
         """The current run's progress.json, {} when nothing runs; of a home that is kept what its keeper tells."""
-        return object_of(self._wait(self._file(tenant, owner, name, "progress", PROGRESS)))
+        return self._wait(self._looked(tenant, owner, name, self._looks.progress))
 
     def log(self, tenant: str, owner: str, name: str, run: str | None = None, tail: int = 65536) -> str:
         """The end of its log, or of one run's: of the Pod while that is there, afterwards what was kept of it."""
-        return self._wait(self._log(tenant, owner, name, run, tail))
+        return self._wait(self._looked(tenant, owner, name, lambda one: self._looks.log(one, run, tail)))
 
     def run_now(self, tenant: str, owner: str, name: str) -> None:
         """Start a run outside of the schedule; RuntimeError says why not."""
@@ -185,10 +171,11 @@ class KubeRuntime:
             raise KeyError(f"{tenant}/{owner}/{name}")
         return _past_seen(past)
 
+    async def _looked(self, tenant: str, owner: str, name: str, look: Callable[[Workload], Awaitable[_T]]) -> _T:
+        return await look((await self._workload(tenant, owner, name)).workload)
+
     def _top(self, tenant: str, owner: str, name: str) -> tuple[Workload, Object] | None:
-        site = self._site.world().site
-        tops = live.tops(self._index, key_for(tenant, owner, name), site)
-        return seen.best(tops, site).get(f"{tenant}/{owner}/{name}")
+        return top_of(self._index, key_for(tenant, owner, name), self._site.world().site)
 
     def _there(self, tenant: str) -> dict[str, tuple[Workload, Object]]:
         """The workloads of a tenant on the cluster."""
@@ -207,91 +194,6 @@ class KubeRuntime:
         except KubeError:
             return {}
         return {past.workload.id: past for past in found}
-
-    async def _past(self, workload: Workload) -> Past | None:
-        key = ("kept", workload.id)
-        try:
-            found: Past | None = await self._shown.get(key, lambda: self.recorder.past(workload))
-        except KubeError:
-            return None
-        return found
-
-    async def _password(self, tenant: str, owner: str, name: str) -> str:
-        workload = (await self._workload(tenant, owner, name)).workload
-        found = await self._cluster.client.get("Secret", namespace(tenant), names.object_name(workload))
-        text = at(found, "data", "password")
-        if not isinstance(text, str):
-            raise KeyError(f"{name} has no password")
-        return base64.b64decode(text).decode().strip()
-
-    async def _file(self, tenant: str, owner: str, name: str, panel: Panel, command: Sequence[str]) -> bytes:
-        workload = (await self._workload(tenant, owner, name)).workload
-        kind = self._site.kinds.get(workload.kind)
-        plan = seen.plan_in(self._site.world(), self._site.kinds, workload)
-        if panel == "progress" and plan is not None and HOME_KEEPER in plan.argv:
-            command = HOME
-        elif kind is None or kind.interactive or panel not in kind.panels:
-            return b""  # nothing else is ever run in a person's own Pod
-        pod = self.recorder.newest(key_for(tenant, owner, name))
-        container = _container(pod)
-        if pod is None or container is None or pod_over(pod) or at(pod, "status", "phase") != "Running":
-            return b""
-        space, pod_name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-
-        async def ask() -> bytes:
-            try:
-                return await self._peeker.run(space, pod_name, container, command)
-            except KubeError:  # its container has ended, exec is not allowed, the cluster is away: the page goes on
-                return b""
-
-        found: bytes = await self._looks.get((pod["metadata"]["uid"], *command), ask)
-        return found
-
-    async def _runs(self, tenant: str, owner: str, name: str, limit: int) -> list[RunSeen]:
-        workload = (await self._workload(tenant, owner, name)).workload
-        key = key_of(workload)
-        pods = self._index.of(key, "Pod")
-        there = [runs.run_of(job, runs.pods_of(job, pods)) for job in self._index.of(key, "Job")]
-        past = await self._past(workload)
-        rows = runs.together(there, past.runs if past else (), 1000)
-        return runs.together(rows, self._missed(workload, rows), limit)
-
-    def _missed(self, workload: Workload, rows: list[RunSeen]) -> list[RunSeen]:
-        """Of a schedule that is on the cluster: of one that was stopped nobody expects a run."""
-        plan = seen.plan_in(self._site.world(), self._site.kinds, workload)
-        found = self._top(workload.tenant, workload.owner, workload.name)
-        if plan is None or plan.schedule is None or found is None or at(found[1], "spec", "suspend"):
-            return []
-        return runs.missed(plan.schedule, workload.asked, rows, datetime.now(UTC))
-
-    async def _log(self, tenant: str, owner: str, name: str, run: str | None, tail: int) -> str:
-        workload = (await self._workload(tenant, owner, name)).workload
-        key = key_of(workload)
-        pod = self.recorder.newest(key) if run is None else self._pod_of_run(key, run)
-        if pod is not None and (told := await self._log_of(pod, tail)):
-            return told
-        past = await self._past(workload)
-        if past is None:
-            return ""
-        if run is None:
-            newest = past.runs[0].id if past.runs else ""
-            return (past.logs.get("") or past.logs.get(newest, ""))[-tail:]
-        return past.logs.get(run, "")[-tail:]
-
-    async def _log_of(self, pod: Object, tail: int) -> str:
-        key = ("log", pod["metadata"]["uid"], str(tail))
-        try:
-            return str(await self._looks.get(key, lambda: self.recorder.log_of(pod, tail)))
-        except KubeError:
-            return ""
-
-    def _pod_of_run(self, key: Key, run: str) -> Object | None:
-        pods = self._index.of(key, "Pod")
-        for job in self._index.of(key, "Job"):
-            if runs.run_id(job) == run:
-                mine = runs.pods_of(job, pods)
-                return mine[-1] if mine else None
-        return None
 
     async def _run_now(self, tenant: str, owner: str, name: str) -> None:
         one = await self._workload(tenant, owner, name)
@@ -340,7 +242,7 @@ class KubeRuntime:
     def _changed(self, workload: Workload) -> None:
         """By our own hand, so that the next page shows it."""
         self._shown.forget(("past", workload.tenant))
-        self._shown.forget(("kept", workload.id))
+        self._looks.changed(workload)
         self._walk = (float("-inf"), {})
 
     def _has_rights(self, workload: Workload) -> bool:
@@ -385,10 +287,6 @@ def _past_seen(past: Past) -> Seen:
         message=past.reason if past.state else GONE,
         changed=past.changed,
     )
-
-
-def _container(pod: Object | None) -> str | None:
-    return next((str(one["name"]) for _, one in objects(pod, "spec", "containers") if one.get("name")), None)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from config.names import namespace
+from images.lib.last_rows import packed
 from spawners.kube.plan import RUNS, STATE
 from spawners.kube.runtime import KubeRuntime
 from spawners.runtime import RunSeen, Seen
@@ -149,11 +150,16 @@ def test_a_failed_launch_is_on_the_list_in_the_words_that_its_owner_was_told(
         runtime.forget(hub.tenant, "ada", name)
 
 
-def test_uploads_and_progress_are_read_in_the_running_pod(hub: KubeHub, runtime: KubeRuntime) -> None:
+def test_uploads_and_progress_are_read_in_the_pod_and_the_last_uploads_are_kept(
+    hub: KubeHub, runtime: KubeRuntime
+) -> None:
     owner = f"tenant-{hub.tenant}"
     rows = "\n".join(json.dumps({"id": one, "path": f"{one}.tif"}) for one in ("first", "second"))
-    script = f"mkdir -p {STATE}/collector {RUNS}/r1; echo '{rows}' > {STATE}/collector/uploads.jsonl; "
-    script += f"echo '{json.dumps({'pages': 3})}' > {RUNS}/r1/progress.json; exec /bin/tenanthub-test http {PORT}"
+    words = packed(f"{rows}\n{json.dumps({'id': 'third', 'path': 'third.tif'})}\n".encode()).decode()
+    script = f"trap 'cat {STATE}/words > /dev/termination-log; exit 0' TERM; "
+    script += f"mkdir -p {STATE}/collector {RUNS}/r1; echo '{rows}' > {STATE}/collector/uploads.jsonl; "
+    script += f"echo '{words}' > {STATE}/words; echo '{json.dumps({'pages': 3})}' > {RUNS}/r1/progress.json; "
+    script += f"/bin/tenanthub-test http {PORT} & wait"
     _launch(hub, owner, "camera", "shell", mode="keep", words=["/bin/sh", "-c", script])
     found = _becomes(runtime, hub, "camera", "running")
     assert [one["id"] for one in runtime.uploads(hub.tenant, owner, "camera")] == ["second", "first"]
@@ -168,7 +174,13 @@ def test_uploads_and_progress_are_read_in_the_running_pod(hub: KubeHub, runtime:
     hub.until("its addresses are shown", address)
     _stop(hub, owner, "camera")
     _becomes(runtime, hub, "camera", "stopped")
-    assert runtime.uploads(hub.tenant, owner, "camera") == []
+    eventually("its Pod is gone", lambda: not _pods(hub, "camera"))
+
+    def kept() -> bool:
+        ids = [one["id"] for one in runtime.uploads(hub.tenant, owner, "camera")]
+        return ids == ["third", "second", "first"]
+
+    hub.until("what it said last is shown", kept)
     runtime.forget(hub.tenant, owner, "camera")
     for kind in ("deployment", "service", "secret", "configmap"):
         label = f"--selector={hub.keys.workload}=camera"

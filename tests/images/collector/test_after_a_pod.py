@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from images.collector import tls
 from images.collector.history import History, newest
 from images.collector.settings import SettingsError
+from images.lib.last_rows import unpacked
+from tests.images.collector.running import Collector
 
 SEED = b"x" * 43
 ADDRESSES = ["192.0.2.205", "::"]
@@ -72,3 +77,34 @@ def test_a_store_that_is_away_costs_rows_and_nothing_else(tmp_path: Path) -> Non
     rows.write_text("{}\n")
     history.stop()
     assert rows.read_text() == "{}\n"
+
+
+def test_a_pod_leaves_its_last_rows_as_its_last_words(
+    make_collector: Callable[..., Collector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = tmp_path / "termination-log"
+    words.touch()
+    monkeypatch.setenv("TENANTHUB_TERMINATION_LOG", str(words))
+    collector = make_collector(history="lab:nowhere/uploads.jsonl").start()
+    with collector.client() as client:
+        for name in ("a.tif", "b.tif"):
+            client.storbinary(f"STOR {name}", io.BytesIO(b"x"))
+    assert words.read_bytes() == b"", "only who ends says something"
+    assert collector.stop() == 0
+    told = unpacked(words.read_text())
+    assert told is not None
+    assert [json.loads(line)["path"] for line in told.splitlines()] == ["a.tif", "b.tif"]
+
+
+def test_one_that_has_no_pod_or_no_rows_leaves_nothing(
+    make_collector: Callable[..., Collector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = tmp_path / "termination-log"
+    words.touch()
+    monkeypatch.setenv("TENANTHUB_TERMINATION_LOG", str(words))
+    assert make_collector(history="lab:nowhere/uploads.jsonl").start().stop() == 0
+    collector = make_collector().start()
+    with collector.client() as client:
+        client.storbinary("STOR a.tif", io.BytesIO(b"x"))
+    assert collector.stop() == 0
+    assert words.read_bytes() == b""

@@ -13,7 +13,7 @@ from kubernetes_asyncio import client as kubernetes_client
 
 from spawners.kube import peek
 from spawners.kube.client import ApiError, KubeError
-from spawners.kube.peek import PROGRESS, Peeker, Shown, object_of, rows_of
+from spawners.kube.peek import PROGRESS, Peeker, Shown
 
 OK = b"\x03" + json.dumps({"status": "Success"}).encode()
 FAILED = b"\x03" + json.dumps({"status": "Failure", "reason": "NonZeroExitCode"}).encode()
@@ -122,14 +122,6 @@ def test_a_refused_list_is_an_error() -> None:
 
     with pytest.raises(ApiError):
         against(forbidden, lambda peeker: peeker.metadata("/x", "a=b"))
-
-
-def test_rows_are_told_newest_first_each_upload_once() -> None:
-    rows = [{"id": "a", "outcome": "waits"}, {"id": "b", "outcome": "stored"}, [], {"id": "a", "outcome": "stored"}]
-    told = b'torn": 0}\n' + b"".join(json.dumps(row).encode() + b"\n" for row in rows) + b'{"id'
-    assert rows_of(told, 10) == [{"id": "a", "outcome": "stored"}, {"id": "b", "outcome": "stored"}]
-    assert len(rows_of(told, 1)) == 1
-    assert object_of(b"[1]") == object_of(b"") == {}
 
 
 # -- how often it is asked --------------------------------------------------------------------------------------------

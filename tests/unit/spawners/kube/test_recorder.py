@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from images.lib.last_rows import packed
 from spawners.kube import keepsake
 from spawners.kube.client import ApiError, KubeError
 from spawners.kube.index import Index
@@ -280,3 +282,96 @@ def test_the_log_of_ones_own_image_is_its_own_and_the_doors_only_where_it_is_sil
         "spec": {"initContainers": [{"name": "app"}], "containers": [{"name": "main"}]},
     }
     assert asyncio.run(recorder(objects.index_of([]), Two()).log_of(pod)) == log
+
+
+# -- a collector's last words -----------------------------------------------------------------------------------------
+
+UPLOAD = launches.launch(launches.TENANT, "upload", launches.UPLOAD, name="camera")
+
+
+def upload_row(number: int) -> dict[str, Any]:
+    return {"id": str(number), "time": f"2026-11-21T10:15:0{number}.000Z", "path": f"{number}.tif"}
+
+
+def last_words(*numbers: int) -> str:
+    return packed(b"".join(json.dumps(upload_row(one)).encode() + b"\n" for one in numbers)).decode()
+
+
+async def stopped(index: Index, found: Recorder, *messages: str) -> None:
+    """A stop: it is noted, its Pods say something and end, one after the other, and are gone at once."""
+    pods = [objects.pod_of(UPLOAD, f"camera-{number}", objects.running()) for number in range(len(messages))]
+    for pod in pods:
+        index.put(pod)
+    await found.ended(UPLOAD.workload, "stopped", "by hand")
+    for pod, message in zip(pods, messages, strict=True):
+        await turns()
+        index.put({**pod, "status": objects.ended(0, message)})
+        await turns()
+        index.drop(pod)
+
+
+async def turns() -> None:
+    """The event loop goes on, as it does while the watch waits for the next line."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_the_rows_that_a_collector_leaves_are_kept_and_stay_when_it_starts_again() -> None:
+    async def run() -> None:
+        cloud, index = Cloud(), objects.index_of([objects.top_of(UPLOAD)])
+        found = recorder(index, cloud)
+        await found.started(UPLOAD.workload)
+        await stopped(index, found, last_words(1, 2, 3))
+        await cloud.until(lambda: bool((past := kept(cloud, UPLOAD)) and past.uploads))
+        past = kept(cloud, UPLOAD)
+        assert past is not None
+        assert [one["id"] for one in past.uploads] == ["3", "2", "1"]
+        assert (past.state, past.reason) == ("stopped", "by hand")
+        await found.started(UPLOAD.workload)
+        await stopped(index, found, last_words(3, 4))
+        await cloud.until(lambda: bool((past := kept(cloud, UPLOAD)) and len(past.uploads) == 4))
+        past = kept(cloud, UPLOAD)
+        assert past is not None
+        assert [one["id"] for one in past.uploads] == ["4", "3", "2", "1"]
+
+    asyncio.run(run())
+
+
+def test_a_collector_that_left_nothing_leaves_what_was_kept() -> None:
+    async def run() -> None:
+        cloud, index = Cloud(), objects.index_of([objects.top_of(UPLOAD)])
+        found = recorder(index, cloud)
+        await found.started(UPLOAD.workload)
+        await stopped(index, found, last_words(1))
+        await cloud.until(lambda: bool((past := kept(cloud, UPLOAD)) and past.uploads))
+        await stopped(index, found, "", last_words())
+        await asyncio.gather(*found.listening)
+        past = kept(cloud, UPLOAD)
+        assert past is not None
+        assert [one["id"] for one in past.uploads] == ["1"]
+
+    asyncio.run(run())
+
+
+def test_what_was_taken_off_the_list_meanwhile_does_not_come_back() -> None:
+    async def run() -> None:
+        cloud, index = Cloud(), objects.index_of([objects.top_of(UPLOAD)])
+        found = recorder(index, cloud)
+        pod = objects.pod_of(UPLOAD, "camera-0", objects.running())
+        index.put(pod)
+        await found.ended(UPLOAD.workload, "stopped", "by hand")
+        await found.forget(UPLOAD.workload)
+        index.put({**pod, "status": objects.ended(0, last_words(1))})
+        await asyncio.gather(*found.listening)
+        assert kept(cloud, UPLOAD) is None
+
+    asyncio.run(run())
+
+
+def test_nobody_listens_to_a_notebook() -> None:
+    async def run() -> None:
+        found = recorder(objects.index_of([objects.top_of(BOOK, objects.running())]), Cloud())
+        await found.ended(BOOK.workload, "stopped", "by hand")
+        assert not found.listening
+
+    asyncio.run(run())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from config.models import World
+from images.lib.last_rows import packed
 from spawners.kinds.base import Kind
 from spawners.kube import acts, runs, runtime
 from spawners.kube.client import Client, KubeError
@@ -238,6 +240,27 @@ def test_a_runs_log_is_read_from_its_pod_and_afterwards_from_what_was_kept(porta
     assert portal.runtime.log(*NEWS, name) == "of the Pod\n"
     assert portal.runtime.log(*NEWS) == "of the Pod\n", "that of the last run"
     assert portal.runtime.log(*NEWS, "20200101T000000Z-1") == ""
+
+
+def test_a_stopped_collectors_uploads_are_those_that_were_kept(portal: Portal) -> None:
+    top, pod = camera()
+    portal.have(top, pod)
+    first, second = ({"id": str(one), "time": f"2026-11-21T10:15:0{one}.000Z"} for one in (1, 2))
+    portal.cloud.files = {"camera-x": f"{json.dumps(first)}\n".encode()}
+    assert portal.runtime.uploads(*CAMERA) == [first]
+    portal.do(portal.recorder.ended(UPLOAD.workload, "stopped", "by hand"))
+    message = packed(f"{json.dumps(first)}\n{json.dumps(second)}\n".encode()).decode()
+    portal.have({**pod, "status": objects.ended(0, message)})
+    portal.do(portal.cloud.until(lambda: "uploads.jsonl" in str(portal.cloud.objects)))
+    portal.do(_drop(portal, pod))
+    portal.runtime._looks.changed(UPLOAD.workload)
+    assert portal.runtime.uploads(*CAMERA) == [second, first]
+    # another Pod, which has fetched only the older row from the object store, and has got one more
+    third = {"id": "3", "time": "2026-11-21T10:15:03.000Z"}
+    portal.have(objects.pod_of(UPLOAD, "camera-y", objects.running()))
+    portal.cloud.files = {"camera-y": f"{json.dumps(first)}\n{json.dumps(third)}\n".encode()}
+    assert portal.runtime.uploads(*CAMERA) == [third, second, first]
+    assert portal.runtime.uploads(*CAMERA, limit=1) == [third]
 
 
 # -- acts -------------------------------------------------------------------------------------------------------------
