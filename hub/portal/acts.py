@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from config.models import Tenant, World
 from hub.portal.auth import Forbidden, Visitor
 from hub.portal.context import Portal
-from hub.portal.hub_client import HubDown, HubRefused
+from hub.portal.hub_client import HubChecking, HubDown, HubRefused
 from hub.portal.launch import Attempt, Checked, check
 from hub.portal.views.rights import Access, access, tenant_of
 from spawners.kinds.base import Kind
@@ -89,6 +89,11 @@ async def orphans(portal: Portal, visitor: Visitor, tenant: str) -> Orphans:
     return found
 
 
+def is_orphan(seen: Seen, lost: Orphans) -> bool:
+    """Whether it is one of those; what has ended is none."""
+    return seen.live and (seen.workload.owner, seen.workload.name) in lost
+
+
 async def find(
     portal: Portal, visitor: Visitor, tenant_name: str, owner: str, name: str, *, to_act: bool = False
 ) -> Found:
@@ -109,7 +114,7 @@ async def find(
         raise NotFound(missing)
     if to_act:
         require_act(visitor, owner, allowed)
-    lost = seen.live and (owner, name) in await orphans(portal, visitor, tenant.name)
+    lost = seen.live and is_orphan(seen, await orphans(portal, visitor, tenant.name))
     return Found(world, tenant, portal.kinds.get(seen.workload.kind), seen, allowed, lost)
 
 
@@ -165,6 +170,8 @@ async def start(portal: Portal, visitor: Visitor, attempt: Attempt) -> Started:
             # Started meanwhile, by another portal or over REST: the hub says that it is pending or running.
             if await _live(portal, attempt) is not None:
                 return Started(again=True)
+            if isinstance(refused, HubChecking):
+                raise
             raise Refusal.of("hub", str(refused)) from None
         log.info("%s started %s (%s)", visitor.name, key, attempt.profile)
         return Started(again=False)
@@ -183,10 +190,12 @@ def _same(live: Seen, checked: Checked) -> bool:
 
 
 async def stop(portal: Portal, visitor: Visitor, found: Found) -> None:
-    """Stop it through the hub. Refusal in the hub's words."""
+    """Stop it through the hub. Refusal in the hub's words; HubDown and HubChecking as they come: they pass."""
     work = found.seen.workload
     try:
         await portal.hub.stop(visitor.token, work.owner, work.name)
+    except HubChecking:
+        raise
     except HubRefused as refused:
         raise Refusal.of("hub", str(refused)) from None
     log.info("%s stopped %s", visitor.name, work.id)

@@ -15,7 +15,7 @@ from config.errors import WorldError
 from hub.portal.acts import NotFound
 from hub.portal.auth import Forbidden, SignInNeeded, begin_sign_in
 from hub.portal.context import portal_of
-from hub.portal.hub_client import HubDown, HubRefused
+from hub.portal.hub_client import HubChecking, HubDown, HubRefused
 from hub.portal.render import page
 from spawners.refusal import Refusal, Violation
 from spawners.runtime import Unreached
@@ -73,6 +73,8 @@ def told(error: Exception) -> tuple[int, str, tuple[Violation, ...]]:
             return 404, str(error), ()
         case HubDown():
             return 502, "the hub does not answer: it is being restarted; try again in a moment", ()
+        case HubChecking():
+            return 503, str(error), ()
         case HubRefused():
             return (error.status if error.status < 500 else 502), str(error), ()
         case Unreached():

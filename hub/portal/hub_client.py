@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http.client import responses
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -22,6 +23,7 @@ USER_CACHE_S = 10
 START_TIMEOUT_S = 60.0
 PATIENCE_S = 1.5
 CALL_TIMEOUT_S = 15.0
+CHECKING = "the hub has just been started and is still looking at this server; try again in a minute"
 
 
 class HubDown(Exception):
@@ -34,6 +36,13 @@ class HubRefused(Exception):
     def __init__(self, status: int, message: str) -> None:
         self.status = status
         super().__init__(message)
+
+
+class HubChecking(HubRefused):
+    """The hub has begun a moment ago and does not know yet whether this server lives: nobody can stop it so long."""
+
+    def __init__(self) -> None:
+        super().__init__(503, CHECKING)
 
 
 @dataclass(frozen=True)
@@ -159,16 +168,31 @@ class HubClient:
             log.warning("a start ended late: %s", error)
 
     async def stop(self, token: str, owner: str, name: str) -> None:
-        """DELETE /users/{owner}/servers/{name}; a server that the hub does not know is stopped already."""
+        """DELETE /users/{owner}/servers/{name}; a server that the hub does not know is stopped already.
+
+        While the hub checks a server after its own start, JupyterHub (6.0) answers with a bare 500: it raises a
+        RuntimeError for whatever is pending (stop_single_user). What is pending it says elsewhere.
+        """
         try:
             await self._call("DELETE", token, self._server(owner, name), timeout=START_TIMEOUT_S)
         except HubRefused as refused:
+            if refused.status >= 500 and await self._pending(token, owner, name) == "check":
+                raise HubChecking from None
             if refused.status != 404:
                 raise
         except httpx.ReadTimeout:
             return
         except httpx.HTTPError:
             raise HubDown("the hub does not answer") from None
+
+    async def _pending(self, token: str, owner: str, name: str) -> str | None:
+        """What the hub does with a server just now: spawn, stop, check; None where that is nothing, or not told."""
+        try:
+            found = await self._call("GET", token, f"{self._settings.api_url}/users/{quote(owner, safe='')}")
+            pending = found.json()["servers"][name]["pending"]
+        except (HubRefused, HubDown, httpx.HTTPError, ValueError, KeyError, TypeError):
+            return None
+        return str(pending) if pending else None
 
     async def orphans(self, token: str, tenant: str) -> list[tuple[str, str]]:
         """GET /tenanthub/{tenant}/orphans (hub/orphans.py)."""
@@ -232,6 +256,10 @@ def _refusal(response: httpx.Response) -> Exception:
         message = str(response.json()["message"])
     except (ValueError, KeyError, TypeError):
         message = ""
+    if message == responses.get(response.status_code):
+        message = ""  # the name of the status says nothing to people
+    if message.endswith(" pending check"):
+        return HubChecking()
     if response.status_code >= 500:
         message = message or "the hub failed; its log says why"
     return HubRefused(response.status_code, message or f"the hub refused ({response.status_code})")

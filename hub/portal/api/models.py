@@ -136,6 +136,9 @@ class WorkloadOut(Api):
     restarts: int = 0
     next_run: datetime | None = None
     current_run: str | None = None
+    orphan: bool = False
+    """Whether it runs unknown to the hub, which has lost its memory of it: it cannot be stopped, but be removed, and
+    what the tenant owns can be taken back."""
     options: dict[str, Any] = {}
     url: str
     """Where the hub's proxy answers for it."""
@@ -235,8 +238,8 @@ def form_out(profile: Profile, kind: Kind, tenant: Tenant, account: str) -> Form
     )
 
 
-def workload_out(settings: Settings, seen: Seen, allowed: Access) -> WorkloadOut:
-    """A workload, whole or the little that is told of another member's."""
+def workload_out(settings: Settings, seen: Seen, allowed: Access, orphan: bool = False) -> WorkloadOut:
+    """A workload, whole or the little that is told of another member's. *orphan*: the hub forgot it."""
     work = seen.workload
     little: dict[str, Any] = {
         "id": work.id,
@@ -252,6 +255,7 @@ def workload_out(settings: Settings, seen: Seen, allowed: Access) -> WorkloadOut
         "since": seen.changed,
         "started_by": work.started_by,
         "asked": work.asked,
+        "orphan": orphan,
         "url": settings.server_url(work.owner, work.name),
         "page": f"{settings.prefix}w/{work.id}",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,8 +12,8 @@ from hub.portal import acts
 from hub.portal.acts import Found, find, my_tenant, reading, run_id
 from hub.portal.api.models import PasswordOut, Problem, ProgressOut, RunOut, StartIn, WorkloadOut, workload_out
 from hub.portal.api.tenants import attempt_of
-from hub.portal.auth import SignedIn
-from hub.portal.context import portal_of
+from hub.portal.auth import SignedIn, Visitor
+from hub.portal.context import Portal, portal_of
 from hub.portal.errors import answer
 from hub.portal.render import NO_STORE
 from hub.portal.views.form import display_name_violations
@@ -48,9 +49,10 @@ async def workloads(request: Request, visitor: SignedIn, tenant: str) -> list[Wo
     """All that is listed for the tenant, what failed or stopped too until it is removed."""
     portal = portal_of(request)
     _, found = await my_tenant(portal, visitor, tenant)
+    every, lost = await acts.workloads(portal, found.name), await acts.orphans(portal, visitor, found.name)
     return [
-        workload_out(portal.settings, seen, access(visitor.name, found, seen.workload))
-        for seen in await acts.workloads(portal, found.name)
+        workload_out(portal.settings, seen, access(visitor.name, found, seen.workload), acts.is_orphan(seen, lost))
+        for seen in every
     ]
 
 
@@ -90,13 +92,44 @@ async def start(request: Request, visitor: SignedIn, tenant: str, body: StartIn)
 @router.get(ONE)
 async def one(request: Request, found: Looking) -> WorkloadOut:
     """One workload."""
-    return workload_out(portal_of(request).settings, found.seen, found.allowed)
+    return workload_out(portal_of(request).settings, found.seen, found.allowed, found.orphan)
 
 
-@router.delete(ONE, status_code=202, response_model=None)
+@router.delete(
+    ONE,
+    status_code=202,
+    response_model=None,
+    responses={
+        409: {"model": Problem, "description": "The hub does not know it (`orphan`): there is nothing to stop there"},
+        503: {"model": Problem, "description": "The hub was just started and still looks at it; try again in a minute"},
+    },
+)
 async def stop(request: Request, visitor: SignedIn, found: Acting) -> Response:
     """Stop it. It stays listed until it is removed with `forget`."""
+    if found.orphan:
+        return answer(409, "the hub lost its memory of this one: use remove, which ends it, or take-back")
     await acts.stop(portal_of(request), visitor, found)
+    return Response(status_code=202)
+
+
+@router.post(ONE + "/remove", status_code=202, response_model=None)
+async def remove(request: Request, visitor: SignedIn, found: Looking) -> Response:
+    """End one that the hub does not know (`orphan`)."""
+    return await _of_orphan(request, visitor, found, acts.remove)
+
+
+@router.post(ONE + "/take-back", status_code=202, response_model=None)
+async def take_back(request: Request, visitor: SignedIn, found: Looking) -> Response:
+    """Let the hub know one again that it does not know (`orphan`) and that the tenant owns; it goes on as it is."""
+    return await _of_orphan(request, visitor, found, acts.take_back)
+
+
+async def _of_orphan(
+    request: Request, visitor: Visitor, found: Found, act: Callable[[Portal, Visitor, Found], Awaitable[None]]
+) -> Response:
+    if not found.orphan:
+        return answer(409, "the hub knows it: stop it instead")
+    await act(portal_of(request), visitor, found)
     return Response(status_code=202)
 
 

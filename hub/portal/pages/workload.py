@@ -193,8 +193,10 @@ async def confirm(request: Request, visitor: SignedIn, found: Acting) -> Respons
 
 @router.post("/stop")
 async def stop(request: Request, visitor: SignedIn, found: Acting) -> Response:
-    """Stop it."""
+    """Stop it. Of one that the hub forgot its page says what can be done instead."""
     portal = portal_of(request)
+    if found.orphan:
+        return _back(portal, found)
     try:
         await acts.stop(portal, visitor, found)
     except Refusal as refusal:

@@ -14,7 +14,7 @@ from jupyterhub.services.auth import HubOAuth
 from tornado.web import HTTPError
 
 from hub.portal import hub_client
-from hub.portal.hub_client import HubClient, HubDown, HubRefused
+from hub.portal.hub_client import HubChecking, HubClient, HubDown, HubRefused
 from hub.portal.settings import Settings, SettingsError, from_environment
 
 SETTINGS = Settings(api_url="http://hub.test/hub/api", api_token="of-the-service", client_id="service-portal")
@@ -68,12 +68,54 @@ def test_names_cannot_leave_their_place_in_the_path() -> None:
         (httpx.Response(403, text="<html>"), "the hub refused (403)"),
         (httpx.Response(409, json=["no"]), "the hub refused (409)"),
         (httpx.Response(500, json={"message": ""}), "the hub failed; its log says why"),
+        (httpx.Response(500, json={"message": "Internal Server Error"}), "the hub failed; its log says why"),
+        (httpx.Response(409, json={"message": "Conflict"}), "the hub refused (409)"),
     ],
 )
 def test_a_refusal_is_the_hubs_message(response: httpx.Response, expected: str) -> None:
     with pytest.raises(HubRefused) as caught:
         ask(lambda _: response, start)
     assert (str(caught.value), caught.value.status) == (expected, response.status_code)
+
+
+def stop(client: HubClient) -> Coroutine[Any, Any, None]:
+    return client.stop("of-the-person", "ada", "mine")
+
+
+class FakeCheckingHub:
+    """Answers a stop as JupyterHub 6 does while it checks a server after its own start, by a bare 500."""
+
+    def __init__(self, pending: str | None, status: int = 200) -> None:
+        self.pending, self.status = pending, status
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(f"{request.method} {request.url.path}")
+        assert request.headers["authorization"] == "token of-the-person"
+        if request.method == "DELETE":
+            return httpx.Response(500, json={"status": 500, "message": "Internal Server Error"})
+        model = {"name": "ada", "servers": {"mine": {"name": "mine", "pending": self.pending}}}
+        return httpx.Response(self.status, json=model)
+
+
+def test_a_stop_while_the_hub_still_checks_the_server_is_told_as_that() -> None:
+    hub = FakeCheckingHub("check")
+    with pytest.raises(HubChecking, match="still looking at this server; try again in a minute"):
+        ask(hub, stop)
+    assert hub.asked == ["DELETE /hub/api/users/ada/servers/mine", "GET /hub/api/users/ada"]
+
+
+@pytest.mark.parametrize("hub", [FakeCheckingHub(None), FakeCheckingHub("spawn"), FakeCheckingHub("check", 403)])
+def test_any_other_failure_of_a_stop_is_none_of_that(hub: FakeCheckingHub) -> None:
+    with pytest.raises(HubRefused, match="the hub failed; its log says why") as caught:
+        ask(hub, stop)
+    assert not isinstance(caught.value, HubChecking)
+
+
+def test_a_start_of_what_the_hub_still_checks_is_told_as_that() -> None:
+    answer = httpx.Response(400, json={"message": "ada:mine is pending check"})
+    with pytest.raises(HubChecking):
+        ask(lambda _: answer, start)
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])

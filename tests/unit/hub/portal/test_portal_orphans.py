@@ -19,7 +19,7 @@ from hub.portal.launch import lacking
 from hub.portal.shown import Shown
 from spawners.kinds.base import Kind
 from spawners.runtime import Unreached
-from tests.unit.hub.portal.parts import Bench, bench, seen
+from tests.unit.hub.portal.parts import PREFIX, Bench, bench, seen
 from tests.unit.spawners.worlds import KINDS, launch, tenant
 
 
@@ -85,6 +85,28 @@ def test_a_hub_that_does_not_say_costs_no_page(cluster: Bench) -> None:
     assert page.status_code == 200
     assert "Camera" in page.text
     assert "unknown to the hub" not in page.text
+
+
+def test_the_api_marks_it_and_can_do_what_the_pages_can(cluster: Bench) -> None:
+    cluster.runtime.add(seen(name="known"))
+    headers, where = cluster.token(), f"{PREFIX}api/v1/tenants/physics/workloads"
+    listed = cluster.client.get(where, headers=headers).json()
+    assert {one["name"]: one["orphan"] for one in listed} == {"camera": True, "lab": True, "known": False}
+    camera, lab, known = (f"{where}/{one}" for one in ("tenant-physics/camera", "physics-member/lab",
+        "tenant-physics/known"))  # fmt: skip
+    assert cluster.client.get(camera, headers=headers).json()["orphan"] is True
+    refused = cluster.client.delete(camera, headers=headers)
+    assert refused.status_code == 409
+    assert "use remove, which ends it" in refused.json()["message"]
+    csrf = cluster.sign_in()
+    assert cluster.post("w/physics/tenant-physics/camera/stop", {"_csrf": csrf}).headers["location"].endswith("/camera")
+    assert cluster.hub.stopped == []
+    for path in (f"{known}/remove", f"{known}/take-back"):
+        assert cluster.client.post(path, headers=headers).status_code == 409
+    assert cluster.client.post(f"{camera}/take-back", headers=headers).status_code == 202
+    assert cluster.client.post(f"{lab}/remove", headers=headers).status_code == 202
+    assert [one[0] for one in cluster.hub.decided] == ["take-back", "remove"]
+    assert not any(one["orphan"] for one in cluster.client.get(where, headers=headers).json())
 
 
 def test_what_has_ended_is_no_orphan(cluster: Bench) -> None:

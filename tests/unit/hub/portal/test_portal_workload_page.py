@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from hub.portal.hub_client import HubRefused
+from hub.portal.hub_client import CHECKING, HubChecking, HubRefused
 from spawners.runtime import RunSeen
-from tests.unit.hub.portal.parts import Bench, seen
+from tests.unit.hub.portal.parts import PREFIX, Bench, seen
 from tests.unit.spawners.worlds import tenant, world
 
 CAMERA = "w/physics/tenant-physics/camera"
@@ -104,6 +104,23 @@ def test_a_stop_is_explained_before_it_is_done(portal: Bench) -> None:
     portal.hub.refuse = HubRefused(400, "it is pending spawn")
     answer = portal.post(f"{CAMERA}/stop", {"_csrf": csrf})
     assert (answer.status_code, "it is pending spawn" in answer.text) == (409, True)
+
+
+def test_a_hub_that_still_looks_at_the_server_is_no_failure(portal: Bench) -> None:
+    csrf = portal.sign_in()
+    portal.runtime.add(seen())
+    portal.hub.refuse = HubChecking()
+    page = portal.post(f"{CAMERA}/stop", {"_csrf": csrf})
+    assert page.status_code == 503
+    assert "The hub has just been started and is still looking at this server; try again in a minute" in page.text
+    assert "Send it again" in page.text
+    here = f"{PREFIX}api/v1/tenants/physics/workloads/tenant-physics/camera"
+    told = portal.client.delete(here, headers=portal.token())
+    assert (told.status_code, told.json()["message"]) == (503, CHECKING)
+    assert "retry-after" in told.headers
+    portal.hub.refuse = None
+    assert portal.post(f"{CAMERA}/stop", {"_csrf": csrf}).status_code == 303
+    assert len(portal.hub.stopped) == 1
 
 
 def test_a_profile_that_was_removed_is_told_and_the_workload_goes_on(portal: Bench) -> None:
