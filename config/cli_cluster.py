@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from config import cli_plan, cli_status
-from config.check.cluster import doubts, ready_for_cluster
-from config.errors import WorldError, in_order
-from config.load import ExtraCheck, load_sources
-from config.models import World
-from config.terminal import command, reader_has_gone, world_folder
+from config.declared import declared
+from config.errors import WorldError
+from config.load import ExtraCheck
+from config.terminal import command, reader_has_gone, warn, world_folder
 
 _RENDER = """\
 examples:
@@ -42,24 +41,15 @@ def _render(directory: Path, extra_check: ExtraCheck | None) -> int:
     from config.compile import compile_world
 
     try:
-        world = load_for_cluster(directory, extra_check)
+        wanted = declared(directory, extra_check)
     except WorldError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 1
-    manifests = compile_world(world)
+    warn(wanted.doubts)
+    manifests = compile_world(wanted.world)
     try:
         render.write(manifests, sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
         reader_has_gone()
     return 0
-
-
-def load_for_cluster(directory: Path, extra_check: ExtraCheck | None = None) -> World:
-    """The world of *directory*, fit for a cluster; doubts go to stderr. WorldError with every problem otherwise."""
-    world, sources = load_sources(directory, extra_check)
-    if problems := ready_for_cluster(world, sources):
-        raise WorldError(problems)
-    for doubt in in_order(doubts(world, sources)):
-        print(f"warning: {doubt}", file=sys.stderr)
-    return world

@@ -11,9 +11,10 @@ import os
 import sys
 from typing import Any
 
+from config.declared import declared
 from config.errors import WorldError
 from config.load import ExtraCheck
-from config.terminal import command, output_format, which_cluster, world_folder
+from config.terminal import command, output_format, warn, which_cluster, world_folder
 
 _PLAN = """\
 exit codes: 0 nothing to do, 2 there are changes, 1 something is wrong
@@ -86,7 +87,7 @@ def _plan(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> int:
     options = Options(arguments.adopt, arguments.keep_namespaces)
     try:
         with planning.without_collector():
-            wanted = planning.declared(arguments.directory, extra_check)
+            wanted = declared(arguments.directory, extra_check)
             cluster = Cluster.connect(arguments.kubeconfig, arguments.context)
             plan = planning.make_plan(cluster, wanted, options, dialogue.counter("asking the API server"))
             plan = planning.only(plan, tuple(arguments.tenant))
@@ -98,7 +99,7 @@ def _plan(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> int:
         else:
             dialogue.complain(lines)
         return 1
-    dialogue.warn(wanted.doubts)
+    warn(wanted.doubts)
     if as_json:
         data = plan_data(plan) | {"removals": [loss.data() for loss in lost]}
         print(json.dumps(data, indent=2, ensure_ascii=False))
@@ -118,8 +119,8 @@ def _apply(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> int
     consent = dialogue.Consent(arguments.yes, frozenset(arguments.remove_tenant), arguments.force_conflicts)
     try:
         with planning.without_collector():
-            wanted = planning.declared(arguments.directory, extra_check)
-            dialogue.warn(wanted.doubts)
+            wanted = declared(arguments.directory, extra_check)
+            warn(wanted.doubts)
             return turn.apply(
                 wanted,
                 kubeconfig=arguments.kubeconfig,

@@ -11,9 +11,10 @@ import sys
 import time
 from typing import Any
 
+from config.declared import declared
 from config.errors import WorldError
 from config.load import ExtraCheck
-from config.terminal import coloured, command, output_format, reader_has_gone, which_cluster, world_folder
+from config.terminal import coloured, command, output_format, reader_has_gone, warn, which_cluster, world_folder
 
 _EXAMPLES = """\
 examples:
@@ -73,7 +74,6 @@ def _status(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> in
 
 def _once(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> tuple[str, int]:
     """The report as text, and the exit code. WorldError, ClusterError."""
-    from config.cli_cluster import load_for_cluster
     from config.cluster.client import Cluster, ClusterError
     from config.cluster.planning import without_collector
     from config.cluster.status import read
@@ -82,7 +82,9 @@ def _once(arguments: argparse.Namespace, extra_check: ExtraCheck | None) -> tupl
     from config.status.report import report
     from config.status.text import as_text
 
-    world = load_for_cluster(arguments.directory, extra_check)
+    fit = declared(arguments.directory, extra_check)
+    warn(fit.doubts)
+    world = fit.world
     only = arguments.tenant
     if only is not None and only not in world.tenants:
         raise ClusterError(f"{only} is not declared in {arguments.directory}; declared are {', '.join(world.tenants)}")

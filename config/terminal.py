@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,6 +36,12 @@ def which_cluster(parser: argparse.ArgumentParser) -> None:
 def output_format(parser: argparse.ArgumentParser) -> None:
     """The option -o, as `output`: text or json."""
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
+
+
+def warn(doubts: Iterable[object]) -> None:
+    """On stderr, one line each."""
+    for doubt in doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def coloured(stream: TextIO) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 from config.cluster.client import Cluster
 from config.cluster.running import Running, running
-from config.errors import Problem
 from config.plan.model import Plan, Removal
 from config.plan.text import Paint, count, plan_text
 from config.terminal import coloured
@@ -74,12 +73,6 @@ def show(plan: Plan, lost: Sequence[Loss]) -> None:
             print("  nothing runs there")
     sys.stdout.flush()
     complain(plan.problems)
-
-
-def warn(doubts: Iterable[Problem]) -> None:
-    """On stderr, one line each."""
-    for doubt in doubts:
-        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def complain(lines: Iterable[str]) -> None:

@@ -5,48 +5,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from config.check.cluster import doubts, ready_for_cluster
 from config.cluster.ask import Progress, ask
 from config.cluster.client import Cluster
 from config.cluster.observe import Observation, Observed
 from config.compile import compile_world
+from config.declared import Declared
 from config.emit.common import Manifest
-from config.errors import Problem, WorldError, in_order
-from config.load import ExtraCheck, load_sources
-from config.models import World
-from config.names import Keys, keys
+from config.errors import Problem, in_order
+from config.names import Keys
 from config.order import kind_of
 from config.plan.decide import Options, decide
 from config.plan.match import match, to_ask
 from config.plan.model import Plan
 from config.plan.ranges import outside
-from config.sources import Sources
-
-
-@dataclass(frozen=True)
-class Declared:
-    """A world that is fit for a cluster."""
-
-    world: World
-    sources: Sources
-    doubts: tuple[Problem, ...]
-    """What the operator should know, and may have meant."""
-
-    @property
-    def keys(self) -> Keys:
-        """Label keys of the site."""
-        return keys(self.world.site)
-
-
-def declared(directory: Path, extra_check: ExtraCheck | None = None) -> Declared:
-    """Read and check *directory*. WorldError with every problem."""
-    world, sources = load_sources(directory, extra_check)
-    if problems := ready_for_cluster(world, sources):
-        raise WorldError(problems)
-    return Declared(world, sources, in_order(doubts(world, sources)))
 
 
 def make_plan(

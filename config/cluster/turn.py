@@ -10,7 +10,8 @@ from config.cluster import dialogue
 from config.cluster.apply import Settings, carry_out
 from config.cluster.client import Cluster
 from config.cluster.lease import Lease
-from config.cluster.planning import Declared, make_plan
+from config.cluster.planning import make_plan
+from config.declared import Declared
 from config.plan.decide import Options
 from config.plan.model import Change, Plan
 from config.plan.text import count
