@@ -4,8 +4,6 @@ elsewhere (manifests, enforce), and so is what to make of the answers (doom)."""
 from __future__ import annotations
 
 import asyncio
-import base64
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,14 +15,12 @@ from config.models import Site
 from spawners.kube import doom, live
 from spawners.kube.client import ApiError, Client, KubeError, path_of
 from spawners.kube.doom import Verdict
-from spawners.kube.index import Key, Object, key_of
+from spawners.kube.index import Index, Key, Object, key_of
 from spawners.kube.launch import Launch
-from spawners.kube.look import at, mapping
+from spawners.kube.look import at
 from spawners.kube.manifests import manifests
-from spawners.kube.secrets import own_secret
 from spawners.kube.service import LOADBALANCER_IPS
 from spawners.kube.site import Cluster
-from spawners.local.secrets import generate_password
 from spawners.refusal import Refusal
 
 Judge = Callable[[list[Object]], Verdict]
@@ -53,37 +49,22 @@ def told(error: KubeError) -> Refusal:
 # -- making objects ---------------------------------------------------------------------------------------------------
 
 
-async def put_secret(client: Client, launch: Launch, tokens: Mapping[str, str], owner: Object | None = None) -> None:
-    """The workload's own Secret: *tokens*, and what its plan has of it (a password, a seed), which stays the same from
-    its first launch on.
-
-    *owner*: the object that it goes with. A Pod is not there before its Secret, so that is written twice; a Secret
-    that was left without owner by a hub that died in between is taken by the next launch of the name. KubeError.
-    """
-    values = dict(tokens)
-    if own := {one.key for one in launch.plan.secrets if one.secret is None}:
-        before = await client.get("Secret", launch.namespace, launch.name)
-        for key in sorted(own):
-            kept = mapping(before, "data").get(key)
-            made = generate_password if key == "password" else secrets.token_urlsafe
-            values[key] = base64.b64decode(kept).decode() if kept else made()
-    if not values:
-        return
-    manifest = own_secret(launch, values)
-    if owner is not None:
-        meta = owner["metadata"]
-        reference = {"kind": owner["kind"], "name": meta["name"], "uid": meta["uid"]}
-        version = {"Pod": "v1", "Deployment": "apps/v1"}.get(owner["kind"], "batch/v1")
-        manifest["metadata"]["ownerReferences"] = [{"apiVersion": version, **reference}]
-    await client.apply(manifest)
-
-
 async def create_pod(cluster: Cluster, manifest: Manifest) -> Object:
-    """Create the Pod of an interactive workload; the index has it when this returns. KubeError; ApiError 409 where
-    the name is still taken (make_room)."""
+    """Create the Pod of an interactive workload; the index has it when this returns. KubeError; one that is_taken where
+    there still is one of the name (make_room): the API server never has two, whatever the index knows."""
     made = {**await cluster.client.create(manifest), "kind": "Pod"}
     cluster.watch.index.put_made(made)
     return made
+
+
+def is_taken(error: KubeError) -> bool:
+    """Whether it says that there is an object of that name already."""
+    return isinstance(error, ApiError) and error.status == 409 and error.reason == "AlreadyExists"
+
+
+def is_there(index: Index, key: Key, name: str) -> bool:
+    """Whether the index has a Pod *name* of the workload, ended or not. What it does not have yet, create_pod finds."""
+    return any(one["metadata"]["name"] == name for one in index.of(key, "Pod"))
 
 
 async def apply_all(cluster: Cluster, launch: Launch) -> Object:
@@ -118,7 +99,7 @@ async def until_decided(
 
     *subjects* gives the uids whose Events matter; they are asked for only when the launch is slow.
     """
-    async with _events(cluster.client, launch_key.namespace, subjects) as events:
+    async with _events(cluster, launch_key.namespace, subjects) as events:
 
         def step() -> Verdict | None:
             found = judge(events)
@@ -131,7 +112,9 @@ async def until_decided(
 
 
 @asynccontextmanager
-async def _events(client: Client, namespace: str, subjects: Callable[[], Iterable[str]]) -> AsyncIterator[list[Object]]:
+async def _events(
+    cluster: Cluster, namespace: str, subjects: Callable[[], Iterable[str]]
+) -> AsyncIterator[list[Object]]:
     """A list that is kept filled with the Events of *subjects*."""
     found: list[Object] = []
 
@@ -139,7 +122,7 @@ async def _events(client: Client, namespace: str, subjects: Callable[[], Iterabl
         await asyncio.sleep(_EVENTS_AFTER_S)
         while True:
             with suppress(KubeError):  # they only add words; the watch says what is wrong
-                found[:] = [one for uid in subjects() for one in await client.events(namespace, uid)]
+                found[:] = await cluster.events.of(namespace, subjects())
             await asyncio.sleep(_EVENTS_EVERY_S)
 
     asking = asyncio.create_task(ask())

@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import Any
 
+from config.emit.common import Manifest
 from config.models import World
 from config.names import namespace
 from spawners.deciding import Deciding, activity_env
-from spawners.kube import acts, claims, doom, names
+from spawners.kube import acts, claims, doom, names, ownsecret
 from spawners.kube.addresses import allot
+from spawners.kube.client import ApiError
 from spawners.kube.doom import Verdict
 from spawners.kube.enforce import admit, enforce
-from spawners.kube.index import Object, key_of
+from spawners.kube.index import Key, Object, key_of
 from spawners.kube.launch import Launch, launch_of
 from spawners.kube.look import at, objects
 from spawners.kube.plan import REMOTES_SECRET, KubePlan
@@ -100,21 +102,38 @@ class Launching(Deciding):
 
     async def _start_pod(self, cluster: Cluster, launch: Launch, world: World) -> str:
         key = key_of(launch.workload)
-        self.say("making room for it")
-        await acts.make_room(cluster, key, launch.name)
+        if acts.is_there(cluster.watch.index, key, launch.name):
+            self.say("making room for it")
+            await acts.make_room(cluster, key, launch.name)
         found = await self._kubespawners_pod(launch, world)
-        tokens = tokens_of(found)
-        await acts.put_secret(cluster.client, launch, tokens)
         manifest = enforce(found, launch)
         if self.modify_pod_hook:
             manifest = self.modify_pod_hook(self, manifest)
             if isawaitable(manifest):
                 manifest = await manifest
         admit(manifest, launch)
+        async with ownsecret.holding(cluster.client, launch, tokens_of(found)) as secret:
+            made = await self._create(cluster, launch, manifest)
+            secret.goes_with(made)
+            return await self._until_it_answers(cluster, key, made)
+
+    async def _create(self, cluster: Cluster, launch: Launch, manifest: Manifest) -> Object:
+        """The Pod. The name is nearly always free, so nobody asks before: that would be a request of each launch."""
         self.begun = True
-        made = await acts.create_pod(cluster, manifest)
+        try:
+            return await acts.create_pod(cluster, manifest)
+        except ApiError as error:
+            if not acts.is_taken(error):
+                raise
+        self.begun = False
+        self.say("making room for it")
+        await acts.make_room(cluster, key_of(launch.workload), launch.name)
+        self.begun = True
+        return await acts.create_pod(cluster, manifest)
+
+    async def _until_it_answers(self, cluster: Cluster, key: Key, made: Object) -> str:
+        """Its URL. Refusal where it never will."""
         uid = made["metadata"]["uid"]
-        await acts.put_secret(cluster.client, launch, tokens, owner=made)
 
         def pod() -> Object | None:
             return next((one for one in cluster.watch.index.of(key, "Pod") if one["metadata"]["uid"] == uid), None)
@@ -159,10 +178,11 @@ class Launching(Deciding):
     async def _start_unattended(self, cluster: Cluster, launch: Launch) -> str:
         key, index = key_of(launch.workload), cluster.watch.index
         self.say("making its objects")
-        await acts.put_secret(cluster.client, launch, {})
+        secret = await ownsecret.put(cluster.client, launch, {})
         self.begun = True
         top = await acts.apply_all(cluster, launch)
-        await acts.put_secret(cluster.client, launch, {}, owner=top)
+        if secret is not None:
+            await ownsecret.own(cluster.client, secret, top)
         kind, name, began = top["kind"], top["metadata"]["name"], datetime.now(UTC)
 
         def own() -> Object | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from logging import Logger
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from spawners.kinds.base import Kind
 from spawners.kinds.registry import load_kinds
 from spawners.kube import live
 from spawners.kube.client import Client
+from spawners.kube.events import Events
 from spawners.kube.peek import Peeker
 from spawners.kube.queue import LaunchQueue
 from spawners.kube.recorder import Recorder
@@ -33,6 +34,11 @@ class Cluster:
 
     client: Client
     watch: Watch
+
+    @cached_property
+    def events(self) -> Events:
+        """What is said of launches that take long."""
+        return Events(self.client)
 
 
 class KubeSite:
