@@ -16,7 +16,6 @@ from spawners.kube.runtime import KubeRuntime
 from spawners.kube.site import KubeSite
 
 LOOPBACK = ("127.0.0.1", "::1")
-_GRACE_S = 3
 
 
 def portal_settings(settings: Cluster) -> Settings:
@@ -73,7 +72,9 @@ def serve(settings: Cluster) -> int:
 
 async def _serve(settings: Cluster) -> int:
     import uvicorn
+    from jupyterhub.httpclient import JupyterHubHTTPClient
 
+    from hub.cluster.draining import GRACE_S, DrainingServer
     from hub.portal.app import create_app
     from hub.portal.hub_client import HubClient
 
@@ -97,7 +98,7 @@ async def _serve(settings: Cluster) -> int:
         key=bytes.fromhex(settings.secrets["portal-cookie-key"]),
         ready=lambda: all(one.synced for one in watch.health.values()),
     )
-    server = uvicorn.Server(
+    server = DrainingServer(
         uvicorn.Config(
             app,
             host=told.host,
@@ -109,9 +110,13 @@ async def _serve(settings: Cluster) -> int:
             forwarded_allow_ips=trusted(settings, site.world()),
             # See hub/portal/__main__.py.
             timeout_keep_alive=3600,
-            timeout_graceful_shutdown=_GRACE_S,
+            timeout_graceful_shutdown=GRACE_S,
         )
     )
     await server.serve()
+    await watch.stop()
+    await watch.client.close()
     await runtime.close()
+    await cluster.client.close()
+    await JupyterHubHTTPClient.loop_instance().close()  # HubOAuth's, which nobody else closes
     return 0 if server.started else 1
