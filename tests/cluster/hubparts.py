@@ -7,6 +7,7 @@ image come from a package of the test's own, as a site adds its kinds.
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import secrets
@@ -36,6 +37,7 @@ PORT = 8888
 PARTS = ("proxy", "hub", "portal", "culler")
 NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-site": "none"}
 _STOP_WITHIN_S = 20
+_SCRIPTS = re.compile(r'data-csrf="([^"]*)"')
 _TOKEN = re.compile(r'name="_csrf" value="([^"]*)"')
 
 
@@ -43,13 +45,15 @@ class _Tool(Kind):
     icon = "🔧"
     options = Options
     panels = ("log", "options")
+    words: tuple[str, ...] = ("http", str(PORT))
+    """What the bed's program is to do."""
 
     def local(self, *_: Any) -> LocalPlan:
         raise NotImplementedError
 
     def kube(self, workload: Workload, tenant: Tenant, site: Site, place: KubePlace) -> KubePlan:
         del workload, tenant, site
-        argv = (images.TOOL_PROGRAM, "http", str(PORT))
+        argv = (images.TOOL_PROGRAM, *self.words)
         web = KubePort(name="web", port=80, target=PORT)
         if self.interactive:
             return KubePlan(mode="pod", image=place.image, argv=argv, home=STATE, grace_s=1)
@@ -64,6 +68,14 @@ class Desk(_Tool):
     title = "Desk"
     owners = frozenset({"person"})
     interactive = True
+
+
+class Mute(Desk):
+    """A desk that never answers: its launch goes on until somebody cancels it."""
+
+    name = "mute"
+    title = "Mute"
+    words = ("sleep",)
 
 
 class Watcher(_Tool):
@@ -98,7 +110,7 @@ class Parts:
         self._private(self.folder / "accounts", accounts)
         info = self.folder / "kinds" / "tools-1.dist-info"
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tools\nVersion: 1\n")
-        points = "".join(f"{one.name} = tests.cluster.hubparts:{one.__name__}\n" for one in (Desk, Watcher))
+        points = "".join(f"{one.name} = tests.cluster.hubparts:{one.__name__}\n" for one in (Desk, Mute, Watcher))
         (info / "entry_points.txt").write_text(f"[tenanthub.kinds]\n{points}")
 
     def _private(self, path: Path, text: str) -> None:
@@ -156,6 +168,22 @@ class Parts:
             "portal": f"http://127.0.0.1:{self.ports['portal']}/services/portal/ready",
         }
         return name not in where or _answers(where[name])
+
+    @contextmanager
+    def configured(self, extra: str) -> Iterator[None]:
+        """The hub with these lines of configuration of the site's own, started again for them and after them."""
+        file = self.folder / "extra.py"
+        file.write_text(extra)
+        self.more["TENANTHUB_EXTRA_CONFIG"] = str(file)
+        try:
+            self.kill("hub")
+            self.start("hub")
+            yield
+        finally:
+            self.more.clear()
+            if "hub" in self.processes:
+                self.kill("hub")
+            self.start("hub")
 
     @contextmanager
     def another_portal(self) -> Iterator[str]:
@@ -265,6 +293,20 @@ class Person:
         answer = self.post(form, **sent)
         assert f"/w/{tenant}/{owner}/{name}" in str(answer.url), (answer.url, words(answer.text))
         return f"w/{tenant}/{owner}/{name}"
+
+    def told(self, path: str, expected: str) -> list[str]:
+        """What a page that is open tells while something starts there, up to *expected* or the end of the start."""
+        token = _SCRIPTS.search(self.browser.get("/services/portal/").text)
+        assert token
+        headers = {"x-csrf-token": html.unescape(token[1]), "sec-fetch-mode": "cors", "sec-fetch-site": "same-origin"}
+        found: list[str] = []
+        with self.browser.stream("GET", f"/services/portal/{path}/progress", headers=headers, timeout=180) as events:
+            for line in events.iter_lines():
+                if line.startswith("data:"):
+                    found.append(str(json.loads(line.removeprefix("data:")).get("message", "")))
+                    if expected in found[-1]:
+                        break
+        return found
 
     def sees(self, path: str, *expected: str) -> str:
         """The page, once it has all these words. Right after a start it may not be there yet."""

@@ -23,6 +23,7 @@ from tests.cluster.operator import Operator
 from tests.tiers import need
 
 MODULES = Path(__file__).parents[2] / "node_modules" / "configurable-http-proxy"
+PROFILES = ("desk", "mute", "watcher")
 
 
 class Lab:
@@ -65,8 +66,8 @@ def lab(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     declare(bed, operator, *(made.tenant(name, (), **who) for name, who in people.items()))
     operator.apply()
     for name, who in people.items():
-        write(world, made.tenant(name, ("desk", "watcher"), **who))
-    for kind in ("desk", "watcher"):
+        write(world, made.tenant(name, PROFILES, **who))
+    for kind in PROFILES:
         size = {"name": "small", "cpu": 0.05, "memory": "64Mi"}
         profile = {"name": kind, "kind": kind, "title": kind.capitalize(), "image": images.TOOL, "sizes": [size]}
         (world / "profiles" / f"{kind}.yaml").write_text(yaml.safe_dump(profile))
@@ -181,7 +182,7 @@ def test_a_profile_that_is_taken_away_stops_nothing_and_the_page_says_so(lab: La
         write(lab.operator.folder, lab.tenant(lab.ours, ("desk",), **people))
         ada.sees(where, "may no longer use the profile", "goes on as it was started")
         assert lab.uid("stays") == uid
-        write(lab.operator.folder, lab.tenant(lab.ours, ("desk", "watcher"), **people))
+        write(lab.operator.folder, lab.tenant(lab.ours, PROFILES, **people))
         file.write_text(kept.replace("0.05", "0.1"))
         ada.sees(where, "has changed since; this one goes on")
         file.write_text(kept)
@@ -193,10 +194,10 @@ def test_who_leaves_the_tenant_loses_their_servers(lab: Lab) -> None:
     with lab.parts.person("bob") as bob, lab.parts.person("ada") as ada:
         where = bob.launch(lab.ours, "desk", "gone", "bob")
         bob.sees(where, "Running")
-        write(lab.operator.folder, lab.tenant(lab.ours, ("desk", "watcher"), admins=["ada"]))
+        write(lab.operator.folder, lab.tenant(lab.ours, PROFILES, admins=["ada"]))
         lab.parts.until("its Pod is gone", lambda: not lab.pods("gone"))
         ada.sees(where, "no longer belongs to")
-        write(lab.operator.folder, lab.tenant(lab.ours, ("desk", "watcher"), admins=["ada"], members=["bob"]))
+        write(lab.operator.folder, lab.tenant(lab.ours, PROFILES, admins=["ada"], members=["bob"]))
 
 
 def test_two_portals_share_their_sessions(lab: Lab) -> None:
@@ -210,16 +211,12 @@ def test_two_portals_share_their_sessions(lab: Lab) -> None:
 
 
 def test_another_way_to_sign_in_lets_in_only_whom_the_world_names(lab: Lab) -> None:
-    extra = lab.parts.folder / "extra.py"
-    extra.write_text(
+    extra = (
         "c.JupyterHub.authenticator_class = 'dummy'\n"
         "c.DummyAuthenticator.allow_all = True\n"
         "c.JupyterHub.cleanup_servers = True\n"
     )
-    lab.parts.more["TENANTHUB_EXTRA_CONFIG"] = str(extra)
-    try:
-        lab.parts.kill("hub")
-        lab.parts.start("hub")
+    with lab.parts.configured(extra):
         for name, path in (
             ("ada", "/services/portal/"),
             ("stranger", "/hub/login"),
@@ -227,10 +224,25 @@ def test_another_way_to_sign_in_lets_in_only_whom_the_world_names(lab: Lab) -> N
         ):
             with lab.parts.browser() as browser:
                 assert lab.parts.sign_in(browser, name, "anything").url.path == path, name
-    finally:
-        lab.parts.more.clear()
-        lab.parts.kill("hub")
-        lab.parts.start("hub")
+
+
+def test_a_launch_beyond_the_limit_says_its_place_in_line(lab: Lab) -> None:
+    limit = "c.TenantKubeSpawner.launches_at_once = 1\n"
+    with lab.parts.configured(limit), lab.parts.person("ada") as ada, lab.parts.person("bob") as bob:
+        slow = ada.launch(lab.ours, "mute", "slow", "ada")  # has the one turn until it is stopped
+        lab.parts.until("it runs", lambda: lab.running("slow"))
+        first = bob.launch(lab.ours, "desk", "first", "bob")
+        assert "1st in line" in bob.told(first, "in line")[-1]
+        second = ada.launch(lab.ours, "desk", "second", "ada")
+        assert "2nd in line" in ada.told(second, "in line")[-1]
+        ada.sees(second, "Starting", "it waits in line: other launches are under way")
+        assert not lab.pods("second")
+        ada.post(f"{slow}/stop")
+        ada.sees(slow, "Stopped", "its launch was cancelled")
+        for person, where in ((bob, first), (ada, second)):
+            person.sees(where, "Running")
+            person.post(f"{where}/stop")
+            person.sees(where, "Stopped")
 
 
 def test_what_is_missing_is_said_at_once_without_a_traceback(lab: Lab) -> None:
