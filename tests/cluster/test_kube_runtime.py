@@ -105,7 +105,7 @@ def _jobs(hub: KubeHub, name: str) -> list[dict[str, Any]]:
 
 
 def _kubectl(hub: KubeHub, *words: str) -> None:
-    Kube(hub.bed).must(*words, f"--namespace={namespace(hub.tenant)}")
+    Kube(hub.bed).must(f"--namespace={namespace(hub.tenant)}", *words)
 
 
 def test_a_log_is_read_while_its_pod_is_there_and_after_it_was_stopped(hub: KubeHub, runtime: KubeRuntime) -> None:
@@ -204,8 +204,10 @@ def test_runs_are_told_after_their_jobs_are_gone_also_of_a_time_without_a_hub(
     hub.until("the run is kept", lambda: _is_kept(hub, run.id))
 
     # A run begins and ends, and a notebook's program fails, while there is no hub.
-    _launch(hub, "ada", "falls", "shell", words=["/bin/sh", "-c", f"tenanthub-test http {PORT} & sleep 15; exit 7"])
+    falls = f"tenanthub-test http {PORT} & until [ -e {STATE}/fall ]; do sleep 1; done; exit 7"
+    _launch(hub, "ada", "falls", "shell", words=["/bin/sh", "-c", falls])
     hub.stop()
+    _kubectl(hub, "exec", "falls--ada", "--", "/bin/sh", "-c", f": > {STATE}/fall")
     _kubectl(hub, "create", "job", "news-m2", "--from=cronjob/news")
     eventually(
         "it has ended",
