@@ -131,6 +131,12 @@ class Installed:
         """Their uids."""
         return {one["metadata"]["uid"] for one in self.pods(part)}
 
+    def ready(self, part: str) -> bool:
+        """Whether all of its Pods that are not going are ready."""
+        conditions = [one for pod in self.pods(part) for one in pod["status"].get("conditions", ())]
+        found = [one["status"] for one in conditions if one["type"] == "Ready"]
+        return bool(found) and set(found) == {"True"}
+
     def answers(self) -> bool:
         """Whether the hub is reached through the proxy."""
         try:

@@ -7,67 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
-import re
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 import yaml
-from aiohttp import ClientSession, WSMsgType
 
 from tests.cluster import chart_rights as rights
+from tests.cluster import images
 from tests.cluster.chart import PARTS, RELEASE, Installed
+from tests.cluster.chart_people import API, PATIENCE_S, Asking, Person, Ticking
 from tests.cluster.journeys import world
 from tests.cluster.kube import eventually
 from tests.loops import run_apart
+from tools.images import layout
 
 pytestmark = pytest.mark.timeout(1200)
 """Seconds: the first test waits for the installation, an upgrade for Pods on a busy machine."""
-PATIENCE_S = 240.0
 TENANT = "tenant-physics"
-API = "/services/portal/api/v1/tenants/physics/workloads"
 NEW = "geology"
 """The tenant that comes while the hub runs."""
-
-
-class Person:
-    """Somebody with a token of theirs."""
-
-    def __init__(self, made: Installed, name: str) -> None:
-        self.made, self.name = made, name
-        self.token = made.token(name)
-
-    def launch(self, owner: str, name: str, profile: str, **options: Any) -> None:
-        """Start it by REST, and wait until it is ready."""
-        body = {"user_options": {"tenant": world.PHYSICS, "profile": profile, "options": options}}
-        answer = self.made.api("POST", f"/users/{owner}/servers/{name}", self.token, body)
-        assert answer.status_code in (201, 202), answer.text
-        eventually(f"{name} is ready", lambda: self.server(owner, name).get("ready"), patience_s=PATIENCE_S)
-
-    def server(self, owner: str, name: str) -> dict[str, Any]:
-        """As JupyterHub shows it; {} where it does not."""
-        found = self.made.api("GET", f"/users/{owner}", self.token).json().get("servers", {}).get(name) or {}
-        assert not (found and found.get("pending") is None and not found.get("ready")), found
-        return dict(found)
-
-    def stop(self, owner: str, name: str) -> None:
-        """Stop it, and wait until it is."""
-        self.made.api("DELETE", f"/users/{owner}/servers/{name}", self.token)
-        url = f"/users/{owner}"
-
-        def gone() -> bool:
-            return name not in self.made.api("GET", url, self.token).json().get("servers", {})
-
-        eventually(f"{name} is stopped", gone, patience_s=PATIENCE_S)
-
-    def portal(self, method: str, path: str) -> Any:
-        """Of the portal's own API; decoded JSON, or text."""
-        answer = self.made.portal(method, f"{API}/{path}", self.token)
-        assert answer.is_success, f"{path}: {answer.status_code} {answer.text[:300]}"
-        return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
 
 
 @pytest.fixture(scope="module")
@@ -219,72 +179,78 @@ def _removed(person: Person, owner: str, name: str) -> bool:
     return answer.status_code in (204, 404)
 
 
-class Ticking:
-    """A terminal in the notebook that counts, seen through the hub's proxy by a WebSocket that stays open."""
-
-    def __init__(self, made: Installed, person: Person, name: str) -> None:
-        self.base = f"{made.url}/user/{person.name}/{name}"
-        self.headers = {"Authorization": f"token {person.token}"}
-        self.seen: list[int] = []
-        self.closed = False
-        self.news = asyncio.Event()
-
-    async def run(self) -> None:
-        """Collect numbers until it is cancelled."""
-        async with ClientSession(headers=self.headers, trust_env=False) as session:
-            async with session.post(f"{self.base}/api/terminals") as answer:
-                assert answer.status == 200, await answer.text()
-                terminal = (await answer.json())["name"]
-            async with session.ws_connect(f"{self.base}/terminals/websocket/{terminal}") as socket:
-                await socket.send_json(["stdin", "i=0; while :; do i=$((i+1)); echo tick=$i.; sleep 0.2; done\r"])
-                async for message in socket:
-                    if message.type is WSMsgType.TEXT:
-                        self._take(json.loads(message.data))
-        self.closed = True
-        self.news.set()
-
-    async def reaches(self, count: int) -> None:
-        """Wait until so many numbers have come."""
-        async with asyncio.timeout(60):
-            while len(self.seen) < count and not self.closed:
-                self.news.clear()
-                await self.news.wait()
-        assert not self.closed, "the connection through the proxy broke"
-
-    def _take(self, told: list[Any]) -> None:
-        if told[0] == "stdout":
-            # The echo of the command itself has "$i" where a number should be.
-            self.seen += [int(number) for number in re.findall(r"tick=(\d+)\.", str(told[1]))]
-            self.news.set()
-
-
 def test_an_upgrade_under_load_touches_no_workload(
     installed: Installed, member: Person, running: dict[str, str]
 ) -> None:
-    """A new template of hub and portal: both are replaced while a terminal counts through the proxy."""
+    """Another tag: hub, portal and culler are replaced while a terminal counts through the proxy, which stays, and
+    people ask for pages."""
     secrets, before = installed.secrets(), {part: installed.uids(part) for part in PARTS}
-    annotation = {"podAnnotations": {"upgraded": str(time.time())}}
-    hub = {**installed.values()["hub"], **annotation}
+    values = installed.values()
+    proxy = {**values["proxy"], "image": values["images"]["hub"]}
+    asking = Asking(installed, member)
 
     async def meanwhile() -> list[int]:
         ticking = Ticking(installed, member, "steady")
-        counting = asyncio.create_task(ticking.run())
+        both = asyncio.create_task(ticking.run()), asyncio.create_task(asking.run())
         await ticking.reaches(5)
-        await asyncio.to_thread(installed.upgrade, hub=hub, portal=annotation)
+        await asyncio.to_thread(installed.upgrade, images=_another_tag(installed), proxy=proxy)
         await asyncio.to_thread(installed.wait)
         await ticking.reaches(len(ticking.seen) + 5)
-        counting.cancel()
+        # The portals before are still going: they end while people ask.
+        await asyncio.to_thread(_have_ended, installed, before["portal"])
+        for task in both:
+            task.cancel()
+        ends = await asyncio.gather(*both, return_exceptions=True)
+        assert [type(end) for end in ends] == [asyncio.CancelledError] * 2, ends
         return ticking.seen
 
     numbers = run_apart(meanwhile())
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "words were lost"
+    assert asking.without_hub == {200}, "a portal went before who asked it knew of another"
+    assert 200 in asking.of_hub
+    assert asking.of_hub <= {200, 502}, "besides the portal's own word that the hub is away"
     after = {part: installed.uids(part) for part in PARTS}
-    assert not before["hub"] & after["hub"]
-    assert not before["portal"] & after["portal"]
-    assert (after["proxy"], after["culler"]) == (before["proxy"], before["culler"])
+    assert {part for part in PARTS if before[part] & after[part]} == {"proxy"}
     assert installed.secrets() == secrets
     assert _uids(installed) == running
     eventually("the hub still has it", lambda: member.server(world.MEMBER, "steady").get("ready"))
+
+
+def test_a_proxy_that_is_replaced_with_the_rest_gets_its_routes_again(
+    installed: Installed, member: Person, running: dict[str, str]
+) -> None:
+    """As it is without `proxy.image`: the connections break, and everything is found again."""
+    another, before = _another_tag(installed), {part: installed.uids(part) for part in PARTS}
+    installed.upgrade(images=another)
+    installed.wait()
+    after = {part: installed.uids(part) for part in PARTS}
+    assert {part for part in PARTS if before[part] & after[part]} <= {"hub", "portal", "culler"}
+    for part in PARTS:
+        [pod, *_] = installed.pods(part)
+        assert pod["spec"]["containers"][0]["image"].endswith(f":{another['hub']['tag']}"), part
+    path = f"/user/{world.MEMBER}/steady/api/status"
+    eventually("the notebook is reached", lambda: installed.portal("GET", path, member.token).status_code == 200)
+    pages = f"{API}/{TENANT}/inbox/log"
+    eventually("so is the portal", lambda: installed.portal("GET", pages, member.token).status_code == 200)
+    assert _uids(installed) == running
+
+
+def _another_tag(made: Installed) -> dict[str, Any]:
+    """`images` of the chart's values with the hub's image under another tag, as a new version has one."""
+    found = made.values()["images"]
+    stored = images.engine().stored(images.built()["hub"].reference)
+    layout.push(stored, str(made.bed.registry), found["hub"]["repository"], "another")
+    return {**found, "hub": {**found["hub"], "tag": "another"}}
+
+
+def _have_ended(made: Installed, uids: set[str]) -> None:
+    """Wait until none of these portals is there any more, not even on its way out."""
+
+    def look() -> bool:
+        found = made.get("pods", "--selector=app.kubernetes.io/component=portal")["items"]
+        return not uids & {one["metadata"]["uid"] for one in found}
+
+    eventually("the portals before have ended", look, patience_s=PATIENCE_S)
 
 
 def test_a_hub_that_is_killed_comes_back_with_everything(
@@ -294,15 +260,9 @@ def test_a_hub_that_is_killed_comes_back_with_everything(
     name = installed.pods("hub")[0]["metadata"]["name"]
     installed.kube.must("delete", "pod", name, "--grace-period=0", "--force", f"--namespace={installed.namespace}")
     eventually("another hub is there", lambda: installed.uids("hub") - {uid}, patience_s=PATIENCE_S)
-    eventually("the new hub answers", lambda: _ready(installed, "hub") and installed.answers(), patience_s=PATIENCE_S)
+    eventually("the new hub answers", lambda: installed.ready("hub") and installed.answers(), patience_s=PATIENCE_S)
     eventually("it has the notebook", lambda: member.server(world.MEMBER, "steady").get("ready"), patience_s=PATIENCE_S)
     assert _uids(installed) == running
-
-
-def _ready(made: Installed, part: str) -> bool:
-    conditions = [one for pod in made.pods(part) for one in pod["status"].get("conditions", ())]
-    found = [one["status"] for one in conditions if one["type"] == "Ready"]
-    return bool(found) and set(found) == {"True"}
 
 
 def test_an_uninstall_leaves_tenants_work_database_and_secrets(
