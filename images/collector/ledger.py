@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import threading
@@ -53,7 +54,7 @@ class Ledger:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "path": path,
             "bytes": bytes,
-            "source": source,
+            "source": plain_address(source),
             "protocol": protocol,
             "outcome": outcome,
             "reason": reason,
@@ -75,7 +76,7 @@ class Ledger:
             outcome,
             path,
             bytes,
-            source,
+            row["source"],
             f": {reason}" if reason else "",
         )
 
@@ -86,3 +87,17 @@ class Ledger:
             return
         if size >= self._max_bytes:
             os.replace(self._path, self._path.with_name(self._path.name + ".1"))  # noqa: PTH105
+
+
+def plain_address(source: str | None) -> str | None:
+    """An IPv4 address as people write it. Who listens on :: for both families sees it mapped (RFC 4291, 2.5.5.2).
+
+    >>> plain_address("::ffff:192.0.2.7"), plain_address("2001:db8::7"), plain_address(None)
+    ('192.0.2.7', '2001:db8::7', None)
+    """
+    try:
+        found = ipaddress.ip_address(source or "")
+    except ValueError:
+        return source
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped) if mapped else source

@@ -40,6 +40,7 @@ def test_both_families_by_one_address(make_collector: Callable[..., Collector]) 
     with client(collector, "::1") as six:
         assert collector.put("six.bin", b"six", six).startswith("226")
     assert (collector.object("four.bin"), collector.object("six.bin")) == (b"four", b"six")
+    assert [row["source"] for row in collector.rows()] == ["127.0.0.1", "::1"]
 
 
 @pytest.mark.parametrize("protocol", ["ftp", "sftp"])

@@ -114,6 +114,7 @@ def test_a_hub_that_still_looks_at_the_server_is_no_failure(portal: Bench) -> No
     assert page.status_code == 503
     assert "The hub has just been started and is still looking at this server; try again in a minute" in page.text
     assert "Send it again" in page.text
+    assert "what you typed" not in page.text
     here = f"{PREFIX}api/v1/tenants/physics/workloads/tenant-physics/camera"
     told = portal.client.delete(here, headers=portal.token())
     assert (told.status_code, told.json()["message"]) == (503, CHECKING)
