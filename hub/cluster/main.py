@@ -40,8 +40,10 @@ def _hub(settings: Cluster) -> int:
 
     from hub.app import main
     from hub.cluster.configure import configure
+    from hub.cluster.database import reach
 
     configure(Config(), settings)  # JupyterHub would show a traceback where the site's own file fails
+    reach(settings.database)
     os.chdir(settings.state)
     main(["--config", str(_HERE / "jupyterhub_config.py")])
     return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -19,13 +20,15 @@ from tests.cluster import images
 from tests.cluster.chart import PARTS, RELEASE, Installed
 from tests.cluster.chart_people import API, PATIENCE_S, Asking, Person, Ticking
 from tests.cluster.journeys import world
-from tests.cluster.kube import eventually
+from tests.cluster.kube import Kube, eventually
 from tests.loops import run_apart
+from tests.unit.helm.chart import DATA, objects
 from tools.images import layout
 
 pytestmark = pytest.mark.timeout(1200)
 """Seconds: the first test waits for the installation, an upgrade for Pods on a busy machine."""
 TENANT = "tenant-physics"
+CASES = sorted(path.name for path in DATA.iterdir() if path.is_dir())
 NEW = "geology"
 """The tenant that comes while the hub runs."""
 
@@ -76,6 +79,21 @@ def test_installed_pods_are_restricted_and_nothing_secret_is_told(installed: Ins
         told += installed.kube.must("logs", f"deployment/{part}", f"--namespace={installed.namespace}")
         told += yaml.safe_dump(installed.pods(part))
     assert not [key for key, value in made.items() if value in told]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_api_server_knows_each_field_of_the_chart(kube: Kube, unique: str, case: str) -> None:
+    """Strictly, and every kind of object: the Ingress too, which no controller here would serve."""
+    found = objects(files=[DATA / case / "values.yaml"])
+    kube.must("create", "namespace", unique)
+    for one in found:
+        one["metadata"].pop("namespace", None)
+        one["metadata"]["name"] += f"-{unique}"  # what is installed beside it, as ClusterRoles, stays apart
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": found})
+    taken = kube.must(
+        "create", "--dry-run=server", "--validate=strict", f"--namespace={unique}", "--filename=-", input=text
+    )
+    assert len(taken.splitlines()) == len(found)
 
 
 def test_neither_account_may_do_more_than_tenants_need(installed: Installed) -> None:
