@@ -27,6 +27,7 @@ from pydantic import ValidationError
 
 from images.lib.files import replace_json
 from images.lib.home_files import HomeFolder, umask
+from images.lib.home_plan import BOOKS, Ignore
 from images.lib.home_settings import HomeSettings
 from images.lib.home_status import Status
 from images.lib.home_store import Store, StoreError
@@ -37,6 +38,7 @@ WRONG_SETTINGS = 2
 _PDEATHSIG = 1  # prctl(2): PR_SET_PDEATHSIG
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded before a fork, not after it
 _TRY_AGAIN_S = (1.0, 2.0, 5.0, 10.0)
+_books = Ignore(BOOKS)
 
 
 class NotRestoredError(Exception):
@@ -180,13 +182,19 @@ class Keeper:
             self.status.after(done, seen, self.home.unsaved(seen), self.home.base)
 
     def _look(self) -> float:
-        """See what is unsaved by now; how long (seconds) the look took."""
+        """See what is unsaved by now; how long (seconds) the look took.
+
+        Between two saves only people's own files are told: else a notebook would never be without unsaved changes.
+        Everything counts while saving fails, and after a round.
+        """
         began = time.monotonic()
         if not self.home.hold():
             self.home.recall()
         with contextlib.suppress(OSError):
             seen = self.home.look()
-            self.status.looked(seen, self.home.unsaved(seen), self.home.base)
+            unsaved = self.home.unsaved(seen)
+            told = unsaved if self.status.error else [path for path in unsaved if not _books.path(path)]
+            self.status.looked(seen, told, self.home.base)
         _collect(self.program)
         return time.monotonic() - began
 

@@ -36,6 +36,13 @@ IGNORED = (
     ".local/share/code-server/CachedExtensionVSIXs",
 )
 """Made again by whatever made it, or of use to one running server alone (a runtime folder holds its kernels' keys)."""
+BOOKS = (
+    ".ipython/profile_*/history.sqlite*",
+    ".local/share/jupyter/notebook_secret",
+    ".local/share/jupyter/nbsignatures.db*",
+    ".jupyter/lab/workspaces",
+)
+"""What Jupyter writes of itself, with each cell that is run: kept as all else, but nothing that a person waits for."""
 MISSES = 2
 """In so many rounds running a kept file must be gone before the local one goes too: a listing may lag behind."""
 

@@ -277,6 +277,24 @@ def test_a_store_that_goes_away_is_told_and_caught_up_with(own_s3: S3Server, mak
     assert home.stored(NOTICE) is None
 
 
+def test_what_jupyter_writes_of_itself_is_kept_and_is_no_unsaved_work(own_s3: S3Server, make: Make) -> None:
+    own_s3.bucket("physics")
+    home = make(own_s3, "physics/homes/jane/lab").start(every_s=3600)
+    books = (".ipython/profile_default/history.sqlite", ".local/share/jupyter/notebook_secret")
+    for name in books:
+        home.write(name, "of the machine")
+    home.write("run.ipynb", "of a person")
+    wait_for(lambda: home.status()["unsaved"] == ["run.ipynb"], "what people wrote is told, and nothing else")
+    assert home.status()["unsaved_files"] == 1
+    assert home.stop() == 0
+    assert [home.stored(name) for name in books] == ["of the machine"] * 2
+    home.start(every_s=3600, last_save_s=1)
+    home.write(books[0], "a cell more")
+    own_s3.kill()
+    assert home.stop() == 1, "what is lost is told, whoever wrote it"
+    assert books[0] in home.words()
+
+
 def test_a_store_that_is_away_at_the_end_is_waited_for_and_what_is_unsaved_is_told(
     own_s3: S3Server, make: Make
 ) -> None:
