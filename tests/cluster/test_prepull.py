@@ -1,4 +1,4 @@
-"""The pre-puller of a tenant on real nodes: a profile's image is on its workers before anybody asks for it."""
+"""Pre-pullers on real nodes, a tenant's and the chart's: an image is on the workers before anybody asks for it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from config.models import Profile, Site, Tenant, World
 from config.names import keys
 from tests.cluster import images
 from tests.cluster.bed import Bed
+from tests.cluster.chart import PARTS, Installed
+from tests.cluster.journeys import world as journeys
 from tests.cluster.kube import Kube, eventually
 from tools.images import layout
 
@@ -27,10 +29,10 @@ def world(hub_namespace: str, tenant: str, image: str) -> World:
     return dataclasses.replace(World(site, {}, {tenant: one}), profiles={"lab": profile})
 
 
-def never_pulled(kube: Kube, namespace: str, name: str, image: str) -> str:
-    """Start a Pod on n3 whose image may not be pulled; "there" once it has run, else the kubelet's reason."""
+def never_pulled(kube: Kube, namespace: str, name: str, image: str, node: str = "n3") -> str:
+    """Start a Pod on *node* whose image may not be pulled; "there" once it has run, else the kubelet's reason."""
     container = {"name": "main", "image": image, "imagePullPolicy": "Never", "command": ["true"]}
-    spec = {"nodeName": "n3", "restartPolicy": "Never", "containers": [container]}
+    spec = {"nodeName": node, "restartPolicy": "Never", "containers": [container]}
     kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 
     def seen() -> str:
@@ -45,10 +47,14 @@ def never_pulled(kube: Kube, namespace: str, name: str, image: str) -> str:
     )
 
 
-def test_a_profiles_image_is_there_before_the_first_launch(bed: Bed, kube: Kube, unique: str) -> None:
-    # a name that no node has seen, of an image that exists
+def unseen(bed: Bed, unique: str) -> str:
+    """A name that no node has seen, of an image that exists."""
     built = images.built()["transfer"]
-    image = layout.push(images.engine().stored(built.reference), str(bed.registry), f"{unique}/tool", "1")
+    return layout.push(images.engine().stored(built.reference), str(bed.registry), f"{unique}/tool", "1")
+
+
+def test_a_profiles_image_is_there_before_the_first_launch(bed: Bed, kube: Kube, unique: str) -> None:
+    image = unseen(bed, unique)
     level = {"pod-security.kubernetes.io/enforce": "restricted"}
     (hub, elsewhere) = (f"{unique}-hub", f"{unique}-pods")
     kube.apply(
@@ -81,3 +87,32 @@ def test_a_profiles_image_is_there_before_the_first_launch(bed: Bed, kube: Kube,
         assert pod["spec"]["nodeName"] == "n3"
     finally:
         kube.must("label", "node", "n3", f"{label}-")
+
+
+def test_the_charts_pre_puller_reaches_a_tenants_worker_and_goes_again(
+    installed: Installed, kube: Kube, unique: str
+) -> None:
+    """The kinds' images, and one more: on a worker that a taint keeps for its tenant."""
+    node = journeys.WORKER[journeys.PHYSICS]
+    [taint] = kube.get("node", node)["spec"]["taints"]
+    assert taint["effect"] == "NoSchedule"
+    image = unseen(installed.bed, unique)
+    kube.must("create", "namespace", unique)
+    account = ("get", "serviceaccount", "default", f"--namespace={unique}")
+    eventually("a service account", lambda: kube.kubectl(*account).returncode == 0)
+    assert never_pulled(kube, unique, "before", image, node) == "ErrImageNeverPull"
+    before = {part: installed.uids(part) for part in PARTS}
+    chosen = {"kubernetes.io/hostname": node}
+    try:
+        # It waits until the DaemonSet is ready: the namespace takes Pods that are `restricted` alone.
+        installed.upgrade(prePuller={"enabled": True, "images": [image], "nodeSelector": chosen})
+        [pod] = installed.pods("pre-puller")
+        assert pod["spec"]["nodeName"] == node
+        wanted = {one["image"] for one in pod["spec"]["initContainers"]}
+        assert image in wanted
+        assert len(wanted) == len(installed.values()["images"]["kinds"]) + 1
+        assert never_pulled(kube, unique, "after", image, node) == "there"
+    finally:
+        installed.upgrade()
+    eventually("it is gone", lambda: not installed.pods("pre-puller"), patience_s=PATIENCE_S)
+    assert {part: installed.uids(part) for part in PARTS} == before
