@@ -26,7 +26,7 @@ class Postgres:
     """A server that may run or not."""
 
     folder: Path
-    """All accounts of the machine have to be able to enter its parents."""
+    """An empty one, of whose parents every account may enter each: below pytest's own folders that is not so."""
     host: str
     port: int
     password: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
@@ -42,20 +42,26 @@ class Postgres:
         environ = {**os.environ, "PGPASSWORD": self.password}
         return _run([*argv, "--tuples-only", "--no-align", "--command", statement], environ=environ).split()
 
+    def restart(self) -> None:
+        """Break all connections, as an upgrade of it does."""
+        _run(
+            [*self._control, "--log", str(self.folder / "data" / "server.log"), "--mode=immediate", "restart"],
+            server=True,
+        )
+
+    @property
+    def _control(self) -> list[str]:
+        return ["pg_ctl", "--pgdata", str(self.folder / "data"), "--wait", f"--timeout={_WITHIN_S}"]
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """The server answers within."""
-        data = self.folder / "data"
-        self.folder.mkdir()
-        self.folder.chmod(0o755)
-        data.mkdir()
-        if os.geteuid() == 0:
-            shutil.chown(data, _ACCOUNT)
-        secret = self.folder / "password"
+        data, secret = self.folder / "data", self.folder / "password"
         secret.touch(0o600)
         secret.write_text(self.password)
         if os.geteuid() == 0:
-            shutil.chown(secret, _ACCOUNT)
+            for path in (self.folder, secret):
+                shutil.chown(path, _ACCOUNT)
         how = ("--username", USER, "--auth", "scram-sha-256", "--pwfile", str(secret), "--no-sync")
         _run(["initdb", "--pgdata", str(data), *how], server=True)
         with (data / "postgresql.conf").open("a") as file:
@@ -63,12 +69,11 @@ class Postgres:
             file.write(f"unix_socket_directories = '{data}'\n")
         with (data / "pg_hba.conf").open("a") as file:
             file.write(f"host all {USER} 0.0.0.0/0 scram-sha-256\n")
-        control = ["pg_ctl", "--pgdata", str(data), "--wait", f"--timeout={_WITHIN_S}"]
-        _run([*control, "--log", str(data / "server.log"), "start"], server=True)
+        _run([*self._control, "--log", str(data / "server.log"), "start"], server=True)
         try:
             yield
         finally:
-            _run([*control, "--mode=immediate", "stop"], server=True)
+            _run([*self._control, "--mode=immediate", "stop"], server=True)
 
 
 def needed() -> None:
