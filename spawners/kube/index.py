@@ -66,6 +66,7 @@ class Index:
     """Kind -> uid -> object."""
     _by_key: dict[Key, dict[str, Object]] = field(default_factory=dict)
     _waiters: dict[Key, set[asyncio.Event]] = field(default_factory=dict)
+    _hearers: dict[Key, list[Callable[[Object], None]]] = field(default_factory=dict)
     _gone: dict[str, None] = field(default_factory=dict)
     """Uids of the last objects that went, oldest first. None ever comes again."""
 
@@ -78,7 +79,7 @@ class Index:
         self.objects[seen["kind"]][uid] = seen
         if key := self._key(seen):
             self._by_key.setdefault(key, {})[uid] = seen
-            self._wake(key)
+            self._wake(key, seen)
 
     def put_made(self, made: Object) -> None:
         """As a write of ours has answered. Left out where the watch, whose events may be read before that answer, knows
@@ -93,7 +94,7 @@ class Index:
         self.put(made)
 
     def drop(self, found: Object) -> None:
-        """It is gone; who waits for its workload is woken."""
+        """It is gone, and was *found* at last; who waits for its workload is woken."""
         uid = found["metadata"]["uid"]
         self._gone[uid] = None
         if len(self._gone) > _GONE_KEPT:
@@ -105,7 +106,7 @@ class Index:
             if not self._by_key[key]:
                 del self._by_key[key]
         if key:
-            self._wake(key)
+            self._wake(key, found)
 
     def replace(self, kind: str, every: Iterable[Object]) -> None:
         """After a list: these are all there are. What was deleted while nobody watched goes, and its waiters learn."""
@@ -152,7 +153,21 @@ class Index:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), look_again_s)
 
-    def _wake(self, key: Key) -> None:
+    @contextmanager
+    def hearing(self, key: Key, hear: Callable[[Object], None]) -> Iterator[None]:
+        """Meanwhile *hear* is called with each state of each object of a workload, the last one of what goes included.
+        Who only waits is woken later, and may find that several changes have passed. *hear* must not raise."""
+        self._hearers.setdefault(key, []).append(hear)
+        try:
+            yield
+        finally:
+            self._hearers[key].remove(hear)
+            if not self._hearers[key]:
+                del self._hearers[key]
+
+    def _wake(self, key: Key, found: Object) -> None:
+        for hear in self._hearers.get(key, ()):
+            hear(found)
         for event in self._waiters.get(key, ()):
             event.set()
 

@@ -133,19 +133,25 @@ class Recorder:
             task.add_done_callback(self.listening.discard)
 
     async def _last_words(self, workload: Workload, key: Key, pods: frozenset[str]) -> None:
-        """Keep the rows of uploads that its Pods leave. A Pod says them and is deleted a moment later: that is seen by
-        whoever waits for its changes, and by no look now and then."""
+        """Keep the rows of uploads that its Pods leave. A Pod says them and is deleted a moment later, so each of its
+        states is heard, and none looked for."""
         left: dict[str, bytes] = {}
 
-        def look() -> bool | None:
+        def hear(one: Object) -> None:
+            uid = one["metadata"]["uid"]
+            if uid in pods and (rows := uploads.last_words(one)) is not None:
+                left[uid] = rows
+
+        def have_ended() -> bool | None:
             there = [one for one in self.index.of(key, "Pod") if one["metadata"]["uid"] in pods]
-            said = {one["metadata"]["uid"]: rows for one in there if (rows := uploads.last_words(one)) is not None}
-            left.update(said)
-            return None if any(one["metadata"]["uid"] not in said and not pod_over(one) for one in there) else True
+            return None if any(one["metadata"]["uid"] not in left and not pod_over(one) for one in there) else True
 
         try:
             async with asyncio.timeout(LAST_WORDS_S):
-                await self.index.until(key, look, EVERY_S)
+                with self.index.hearing(key, hear):
+                    for one in self.index.of(key, "Pod"):
+                        hear(one)
+                    await self.index.until(key, have_ended, EVERY_S)
                 rows = uploads.rows_of(b"\n".join(left[uid] for uid in left), uploads.KEPT)
                 if rows:
                     await self._change(workload, lambda past: keepsake.uploaded(past, workload, rows))

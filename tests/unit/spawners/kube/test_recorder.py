@@ -298,16 +298,16 @@ def last_words(*numbers: int) -> str:
 
 
 async def stopped(index: Index, found: Recorder, *messages: str) -> None:
-    """A stop: it is noted, its Pods say something and end, one after the other, and are gone at once."""
+    """A stop: it is noted, its Pods say something, end and are gone, all before anybody who waits has his turn."""
     pods = [objects.pod_of(UPLOAD, f"camera-{number}", objects.running()) for number in range(len(messages))]
     for pod in pods:
         index.put(pod)
     await found.ended(UPLOAD.workload, "stopped", "by hand")
     for pod, message in zip(pods, messages, strict=True):
         await turns()
-        index.put({**pod, "status": objects.ended(0, message)})
-        await turns()
-        index.drop(pod)
+        said = {**pod, "status": objects.ended(0, message)}
+        index.put(said)
+        index.drop(said)
 
 
 async def turns() -> None:
@@ -333,6 +333,24 @@ def test_the_rows_that_a_collector_leaves_are_kept_and_stay_when_it_starts_again
         past = kept(cloud, UPLOAD)
         assert past is not None
         assert [one["id"] for one in past.uploads] == ["4", "3", "2", "1"]
+
+    asyncio.run(run())
+
+
+def test_what_only_the_end_of_a_pod_tells_is_kept_too() -> None:
+    async def run() -> None:
+        cloud, index = Cloud(), objects.index_of([objects.top_of(UPLOAD)])
+        found = recorder(index, cloud)
+        pod = objects.pod_of(UPLOAD, "camera-0", objects.running())
+        index.put(pod)
+        await found.started(UPLOAD.workload)
+        await found.ended(UPLOAD.workload, "stopped", "by hand")
+        await turns()
+        index.drop({**pod, "status": objects.ended(0, last_words(1))})
+        await asyncio.gather(*found.listening)
+        past = kept(cloud, UPLOAD)
+        assert past is not None
+        assert [one["id"] for one in past.uploads] == ["1"]
 
     asyncio.run(run())
 
