@@ -62,9 +62,7 @@ def shelf(installed: Installed) -> Iterator[None]:
 def test_a_home_on_a_volume_goes_from_server_to_server(installed: Installed, shelf: None) -> None:
     member = Person(installed, world.MEMBER)
     where = {"home": f"class:{CLASS}", "home_name": "desk"}
-    # The kubelet gives the hub the new files within a minute or two, or as soon as anything of its Pod has changed.
-    pods = ("pods", "--selector=app.kubernetes.io/component=hub", f"--namespace={installed.namespace}")
-    installed.kube.must("annotate", *pods, "--overwrite", f"example.org/looked={CLASS}")
+    installed.hurry()
     eventually(
         "the hub knows the class",
         lambda: member.accepted(world.MEMBER, "first", "notebook", **where),
