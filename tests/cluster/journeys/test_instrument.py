@@ -80,6 +80,9 @@ def test_a_camera_uploads_to_physics_own_address(
     look(person, "page of a collector after uploads")
     person.stop()
     assert place.pods(name) == []
+    person.page.reload()
+    # Its Pod, whose files these rows were, is gone.
+    expect(row).to_contain_text("Complete", timeout=60_000)
 
 
 def _addressed(place: Place, name: str, hosts: list[str], instrument: Instrument) -> None:
