@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import orjson
 
-from spawners.kube.client import Client, path_of
+from spawners.kube.client import Client, KubeError, path_of
 from tests.bench.contest import CannotRun
 from tests.bench.kube.crowd import Crowd, Launched
 from tests.bench.kube.setups import CPU, MEMORY_MIB
@@ -84,10 +84,16 @@ async def _following(bed: Bed) -> AsyncIterator[tuple[Client, _Seen]]:
     async with await Client.connect(bed.kubeconfig, connections=100) as client:
         seen, begun = _Seen(), asyncio.Event()
 
+        query = {"watch": "true"}
+
         async def follow() -> None:
-            query = {"watch": "true"}
-            async for line in client.lines(path_of("Pod", NAMESPACE), query, _PATIENCE_S, begun.set):
-                await seen.take(orjson.loads(line))
+            # The API server ends a watch whose reader falls behind. Another one begins with all there is.
+            while True:
+                with suppress(KubeError):
+                    seen.pods.clear()
+                    async for line in client.lines(path_of("Pod", NAMESPACE), query, _PATIENCE_S, begun.set):
+                        await seen.take(orjson.loads(line))
+                await asyncio.sleep(0.1)
 
         following = asyncio.create_task(follow())
         try:
