@@ -55,22 +55,23 @@ async def _record(site: KubeSite, log: Logger) -> None:
     cluster = await site.cluster(log)
     recorder = await site.recorder(log)
     await cluster.watch.synced()
-    await end_lost_line(site, log)
+    await look_through(site, log)
     await recorder.run(cluster.watch.synced, lambda: list(site.world().tenants))
 
 
-async def end_lost_line(site: KubeSite, log: Logger) -> None:
-    """Note launches that another life of the hub has left waiting in line: they will never have their turn."""
+async def look_through(site: KubeSite, log: Logger) -> None:
+    """Once all tenants' records, as a hub that begins finds them: note launches that its last life has left waiting in
+    line, which will never have their turn, and forget what is old."""
     recorder = await site.recorder(log)
     for tenant in list(site.world().tenants):
         try:
             every = await recorder.of_tenant(tenant)
+            for past in every:
+                if keepsake.is_in_line(past) and not site.is_starting(past.workload):
+                    await Notes(site, log).ended(past.workload, "failed", LINE_LOST)
+            await recorder.forget_surplus(every)
         except KubeError as error:
-            log.info("%s: what waited in line is not known: %s", tenant, error)
-            continue
-        for past in every:
-            if keepsake.is_in_line(past) and not site.is_starting(past.workload):
-                await Notes(site, log).ended(past.workload, "failed", LINE_LOST)
+            log.info("%s: its records were not looked through: %s", tenant, error)
 
 
 async def _remotes(site: KubeSite, log: Logger) -> None:

@@ -163,12 +163,16 @@ class Recorder:
     # -- what ended by itself ------------------------------------------------------------------------------------
 
     async def run(self, synced: Callable[[], Any], tenants: Callable[[], Iterable[str]]) -> None:
-        """Follow for ever. *synced*: waits until the index knows everything, since what is not in it may be there."""
+        """Follow for ever. *synced*: waits until the index knows everything, since what is not in it may be there.
+
+        Old records go an hour after this begins and so on: at the start, the caller has just had all of them in hand
+        (beside.look_through), and a list of each tenant's is enough once.
+        """
         await synced()
-        pruned = 0.0
+        pruned = time.monotonic()
         while True:
             await self.catch_up()
-            if time.monotonic() - pruned > PRUNE_EVERY_S or not pruned:
+            if time.monotonic() - pruned > PRUNE_EVERY_S:
                 pruned = time.monotonic()
                 await self.prune(tenants())
             await asyncio.sleep(EVERY_S)
@@ -267,15 +271,19 @@ class Recorder:
         return None
 
     async def prune(self, tenants: Iterable[str]) -> None:
-        """Forget what has ended long ago, or is one too many, and is not there any more."""
-        now = datetime.now(UTC)
+        """Forget what these tenants have had long ago. What fails comes again."""
         for tenant in tenants:
             try:
-                for past in keepsake.surplus(await self.of_tenant(tenant), now):
-                    if not live.tops(self.index, key_of(past.workload), self.site()):
-                        await self.forget(past.workload)
+                await self.forget_surplus(await self.of_tenant(tenant))
             except KubeError as error:
                 self._log.info("%s: old records stay for now: %s", tenant, error)
+
+    async def forget_surplus(self, every: Iterable[Past]) -> None:
+        """Forget what of *every* record of a tenant has ended long ago, or is one too many, and is not there any more.
+        KubeError."""
+        for past in keepsake.surplus(every, datetime.now(UTC)):
+            if not live.tops(self.index, key_of(past.workload), self.site()):
+                await self.forget(past.workload)
 
     # -- logs ----------------------------------------------------------------------------------------------------
 

@@ -129,6 +129,8 @@ class Remotes:
         self._cloud, self._home, self._log = cloud, home, log
         self._said: dict[str, Mapping[str, str]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._without: set[str] = set()
+        """Tenants that have no remotes, and were seen to have no Secret of them."""
 
     async def ensure(self, tenant: Tenant, site: Site) -> Mapping[str, str]:
         """Write, or remove, one tenant's Secret where it is not as it should be. What is lacking, by remote. KubeError.
@@ -154,8 +156,14 @@ class Remotes:
     async def sync(self, world: World) -> None:
         """All tenants of *world*, one after the other. What fails is logged once, and tried again at the next round."""
         for tenant in world.tenants.values():
+            if tenant.remotes:
+                self._without.discard(tenant.name)
+            elif tenant.name in self._without:
+                continue
             try:
                 problems = await self.ensure(tenant, world.site)
+                if not tenant.remotes:
+                    self._without.add(tenant.name)
             except ApiError as error:
                 why = f"namespace {namespace(tenant)} is not there yet" if error.status == 404 else str(error)
                 problems = {"": why}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -114,14 +115,28 @@ def test_who_waited_in_line_when_the_hub_ended_is_told_and_who_waits_now_is_left
         site = Site()
         await site.kept.waits(WORKLOAD)
         site.starting = {WORKLOAD.id}
-        await beside.end_lost_line(site.as_site, LOG)
+        await beside.look_through(site.as_site, LOG)
         assert keepsake.is_in_line(await site.past())
         site.starting = set()
-        await beside.end_lost_line(site.as_site, LOG)
+        await beside.look_through(site.as_site, LOG)
         past = await site.past()
         assert (past.state, past.reason) == ("failed", beside.LINE_LOST)
         await site.kept.started(WORKLOAD)
-        await beside.end_lost_line(site.as_site, LOG)
+        await beside.look_through(site.as_site, LOG)
         assert (await site.past()).state is None
+
+    asyncio.run(run())
+
+
+def test_old_records_go_when_a_hub_begins_with_one_list_a_tenant() -> None:
+    async def run() -> None:
+        site = Site()
+        old = datetime.now(UTC) - keepsake.KEPT - timedelta(days=1)
+        past = keepsake.ended(None, WORKLOAD, "stopped", "", "", old)
+        await site.cloud.apply(keepsake.config_map(past, launches.SITE))
+        site.cloud.asked.clear()
+        await beside.look_through(site.as_site, LOG)
+        assert await site.kept.past(WORKLOAD) is None
+        assert sum(one.startswith("metadata") for one in site.cloud.asked) == 1
 
     asyncio.run(run())

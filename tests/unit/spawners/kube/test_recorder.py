@@ -134,6 +134,7 @@ def test_a_job_whose_pod_is_on_a_lost_node_is_kept_without_its_words(monkeypatch
 
 def test_it_follows_for_ever_and_begins_when_everything_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spawners.kube.recorder.EVERY_S", 0.001)
+    monkeypatch.setattr("spawners.kube.recorder.PRUNE_EVERY_S", 0.0)
 
     async def run() -> None:
         cloud, synced = Cloud(), asyncio.Event()

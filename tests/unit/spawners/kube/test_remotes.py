@@ -143,6 +143,22 @@ def test_what_is_lacking_is_logged_once_and_never_with_a_value(caplog: pytest.Lo
     ]
 
 
+def test_who_has_no_remotes_is_asked_after_once_and_again_after_having_had_some() -> None:
+    async def run() -> None:
+        cloud = cloud_with_credentials()
+        remotes = Remotes(cloud, "hub", LOG)
+        await remotes.sync(launches.world(tenant()))
+        assert cloud.asked == [f"get Secret {SPACE}/{NAME}"]
+        await remotes.sync(launches.world(tenant()))
+        assert len(cloud.asked) == 1
+        await remotes.sync(launches.world(tenant(s3())))
+        assert ("Secret", SPACE, NAME) in cloud.objects
+        await remotes.sync(launches.world(tenant()))
+        assert ("Secret", SPACE, NAME) not in cloud.objects
+
+    asyncio.run(run())
+
+
 def test_a_world_that_changes_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spawners.kube.remotes.LOOK_S", 0.001)
 
