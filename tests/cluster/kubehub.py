@@ -244,6 +244,13 @@ class KubeHub:
 
         return self.until(f"{name} is ready", look)
 
+    def hears(self, owner: str, name: str, words: str) -> bool:
+        """Whether somebody who follows its launch is told *words*; returns as soon as that is so."""
+        headers = {"Authorization": f"token test{self.token}"}
+        url = f"http://127.0.0.1:{self.port}/hub/api/users/{owner}/servers/{name}/progress"
+        with httpx.stream("GET", url, headers=headers, timeout=90, trust_env=False) as answer:
+            return any(words in line for line in answer.iter_lines())
+
     def why(self, owner: str, name: str) -> str:
         """What the hub tells of a launch that failed."""
         answer = self.api("GET", f"/users/{owner}/servers/{name}/progress")
