@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -34,6 +34,7 @@ COLLECTIONS = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "CronJob": "/apis/batch/v1/namespaces/{}/cronjobs",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "Event": "/api/v1/namespaces/{}/events",
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
     "Pod": "/api/v1/namespaces/{}/pods",
@@ -43,7 +44,7 @@ COLLECTIONS = {
     "Service": "/api/v1/namespaces/{}/services",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
 }
-"""Every kind of object that a workload is made of."""
+"""Every kind of object that a workload is made of, and what is said of them."""
 
 
 class KubeError(Unreached):
@@ -63,6 +64,24 @@ class ApiError(KubeError):
 def path_of(kind: str, namespace: str, name: str = "") -> str:
     """The path of an object, or of the collection of its kind in *namespace*."""
     return COLLECTIONS[kind].format(namespace) + (f"/{name}" if name else "")
+
+
+def oldest_first(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Events in the order in which they came."""
+    return sorted(events, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
+
+
+class Cloud(Protocol):
+    """The part of Client by which single objects are kept as they should be."""
+
+    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """See Client."""
+
+    async def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """See Client."""
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> bool:
+        """See Client."""
 
 
 class Client:
@@ -248,8 +267,7 @@ class Client:
 
     async def events(self, namespace: str, uid: str) -> list[dict[str, Any]]:
         """The Events of one object, oldest first. Asked for while it is launched, and at no other time."""
-        found = await self.all(f"/api/v1/namespaces/{namespace}/events", fieldSelector=f"involvedObject.uid={uid}")
-        return sorted(found, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
+        return oldest_first(await self.all(path_of("Event", namespace), fieldSelector=f"involvedObject.uid={uid}"))
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> str:
         return self.host + path + (f"?{urlencode(query)}" if query else "")

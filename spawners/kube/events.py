@@ -12,8 +12,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from spawners.kube.client import Client
+from spawners.kube.client import Client, oldest_first, path_of
 from spawners.kube.index import Object
 from spawners.kube.look import at
 
@@ -28,10 +29,10 @@ def is_crowd(asked: Mapping[str, float], now: float) -> bool:
     return sum(now - when < FRESH_S for when in asked.values()) > FEW
 
 
-def by_object(every: Iterable[Object]) -> dict[str, list[Object]]:
+def by_object(every: Iterable[dict[str, Any]]) -> dict[str, list[Object]]:
     """Events by the uid of what they are about, each list oldest first."""
     found: dict[str, list[Object]] = {}
-    for one in sorted(every, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")):
+    for one in oldest_first(every):
         found.setdefault(str(at(one, "involvedObject", "uid")), []).append(one)
     return found
 
@@ -68,7 +69,7 @@ class Events:
         return [one for uid in wanted for one in found.get(uid, ())]
 
     async def _all(self, namespace: str) -> dict[str, list[Object]]:
-        return by_object(await self._client.all(f"/api/v1/namespaces/{namespace}/events"))
+        return by_object(await self._client.all(path_of("Event", namespace)))
 
     def _forget(self, namespace: str) -> None:
         space, now = self._spaces.get(namespace), self._clock()

@@ -28,7 +28,6 @@ from spawners.portalside import counts_as_up
 from spawners.refusal import Refusal
 from spawners.workload import Workload
 
-FOR_EVER_S = 10 * 365 * 86400
 _PORT = "notebook-port"
 """KubeSpawner's name for the port that the hub's proxy leads to."""
 

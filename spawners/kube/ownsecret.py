@@ -13,10 +13,9 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from config.emit.common import Manifest
-from spawners.kube.client import ApiError, KubeError
+from spawners.kube.client import ApiError, Cloud, KubeError
 from spawners.kube.index import Object
 from spawners.kube.launch import Launch
 from spawners.kube.look import mapping
@@ -27,19 +26,6 @@ _VERSIONS = {"Pod": "v1", "Deployment": "apps/v1"}
 _TRIES = 3
 _GIVE_UP_S = 5.0
 """A launch that has failed waits so long for its Secret to be owned or gone."""
-
-
-class Cloud(Protocol):
-    """What is asked of the API server (client.Client has it all)."""
-
-    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """See Client."""
-
-    async def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """See Client."""
-
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> bool:
-        """See Client."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +77,11 @@ async def own(cloud: Cloud, written: Put, owner: Object) -> None:
     has written its own tokens, would take these away and have the new Secret go with the old Pod.
     """
     version, meta = written.version, written.manifest["metadata"]
-    for last in (*[False] * (_TRIES - 1), True):
+    for left in reversed(range(_TRIES)):
         try:
             await cloud.apply(owned(written, version, owner))
         except ApiError as error:
-            if error.status != 409 or last:
+            if error.status != 409 or not left:
                 raise
         else:
             return

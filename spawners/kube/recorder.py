@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from config.models import Site
 from config.names import keys, namespace
-from spawners.kube import keepsake, live, runs, seen, uploads
+from spawners.kube import client, keepsake, live, runs, seen, uploads
 from spawners.kube.adopt import NotAdoptable, workload_of
 from spawners.kube.client import ApiError, KubeError, path_of
 from spawners.kube.index import Index, Key, key_of
@@ -41,17 +41,8 @@ _AGAIN_S = 300.0
 """What the server refused is tried again after this long."""
 
 
-class Cloud(Protocol):
+class Cloud(client.Cloud, Protocol):
     """What is asked of the API server (peek.Peeker has it all)."""
-
-    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """See Client."""
-
-    async def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """See Client."""
-
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> bool:
-        """See Client."""
 
     async def log(self, namespace: str, pod: str, container: str, *, lines: int = 200, limit: int = 65536) -> str:
         """See Client."""

@@ -21,12 +21,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from logging import Logger
-from typing import Any, Protocol
+from typing import Any
 
 from config.emit.common import Manifest, metadata
 from config.models import Remote, Site, Tenant, World
 from config.names import Keys, keys, namespace
-from spawners.kube.client import ApiError, KubeError
+from spawners.kube.client import ApiError, Cloud, KubeError
 from spawners.kube.look import at, mapping
 from spawners.kube.plan import REMOTES_SECRET
 from spawners.rclone import rclone_conf, section
@@ -38,19 +38,6 @@ LOOK_S = 2.0
 """The world, which follows its files, is compared so often; that costs nothing."""
 EVERY_S = 300.0
 """And everything is looked at anew so often, for credentials that were changed and Secrets that were deleted."""
-
-
-class Cloud(Protocol):
-    """What is asked of the API server (client.Client has it all)."""
-
-    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """See Client."""
-
-    async def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """See Client."""
-
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> bool:
-        """See Client."""
 
 
 @dataclass(frozen=True)

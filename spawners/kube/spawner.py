@@ -21,7 +21,7 @@ from spawners.kube.adopt import NotAdoptable, workload_of
 from spawners.kube.client import ApiError, KubeError
 from spawners.kube.index import Key, key_for, key_of
 from spawners.kube.keepsake import Ending
-from spawners.kube.launching import FOR_EVER_S, Launching
+from spawners.kube.launching import Launching
 from spawners.kube.look import at
 from spawners.kube.notes import Notes
 from spawners.kube.site import Cluster, KubeSite, site_of
@@ -32,6 +32,7 @@ from spawners.workload import Workload
 CANCELLED = "its launch was cancelled"
 SILENT = "it did not answer the hub, which was started again"
 WAITS = "waiting for its turn"
+FOR_EVER_S = 10 * 365 * 86400
 _GIVE_UP_S = 5
 _SYNC_S = 10
 """A launch waits so long for a hub that has just begun to know what there is; a poll waits for ever."""

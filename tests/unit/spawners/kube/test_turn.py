@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from jupyterhub.spawner import SpawnException
 
-from spawners.kube.launching import FOR_EVER_S
 from spawners.kube.queue import LaunchQueue
-from spawners.kube.spawner import CANCELLED, TenantKubeSpawner
+from spawners.kube.spawner import CANCELLED, FOR_EVER_S, TenantKubeSpawner
 from spawners.refusal import Refusal
 from tests.unit.spawners.kube import launches
 
